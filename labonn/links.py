@@ -1,0 +1,72 @@
+"""Links: the one seam between real and simulated instruments. Framing belongs to the link, meaning to the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from labonn.errors import ConnectError, LinkError
+
+Buffer = bytes | memoryview | bytearray
+DEFAULT_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 0.5
+
+
+class Link(Protocol):
+    """One request, one reply, in bytes; the only owner of its connection.
+
+    `lines` says how many lines the reply has: 0 (none is awaited, b"" returned), n, or -1 (until the
+    instrument has been quiet for `quiet_s`, for lists without an end marker). A line link adds and strips terminators itself.
+    """
+
+    def exchange(self, request: bytes, lines: int = 1) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class MessageLink(Protocol):
+    """One multipart request, one multipart reply: a ZeroMQ instrument."""
+
+    def exchange_parts(self, parts: Sequence[Buffer]) -> list[bytes]: ...
+    def close(self) -> None: ...
+
+
+AnyLink = Link | MessageLink | Any  # or the function table of an instrument that has an SDK instead of bytes
+
+_BACKENDS = {"visa": "labonn.transports.visa", "serial": "labonn.transports.serial", "tcp": "labonn.transports.tcp", "zmq": "labonn.transports.zmq"}
+
+
+def connect(url: str, simulated: Callable[[str], AnyLink] | None = None, **options: Any) -> AnyLink:
+    """The link that `url` names.
+
+    Args:
+        url: visa://RESOURCE, serial:///dev/tty…?baud=…, tcp://host:port, zmq://host:port, sim://name.
+        simulated: gives the link of a simulated instrument by name; only a dry run has one.
+        options: defaults for the URL's query (terminators, baud, timeout_s); the query wins.
+
+    Raises:
+        ConnectError: unknown scheme, or nothing answers there.
+        MissingPackageError: the transport's package is not installed.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "sim":
+        if simulated is None:
+            raise ConnectError(f"{url}: simulated instruments exist only in a dry run; add --dry-run")
+        return simulated(rest)
+    if scheme not in _BACKENDS:
+        raise ConnectError(f"{url}: unknown kind of link {scheme!r}; known are {', '.join([*_BACKENDS, 'sim'])}")
+    return import_module(_BACKENDS[scheme]).open_link(url, **options)
+
+
+def query_options(url: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The options of a link URL: `defaults` overridden by its query, each in the type of its default."""
+    options = dict(defaults)
+    for key, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if key not in defaults:
+            raise LinkError(f"{url}: unknown option {key!r}; known are {', '.join(defaults)}")
+        try:
+            options[key] = text.encode().decode("unicode_escape") if isinstance(defaults[key], str) else type(defaults[key])(text)
+        except ValueError:
+            raise LinkError(f"{url}: option {key}={text!r} is not a {type(defaults[key]).__name__}") from None
+    return options

@@ -1,0 +1,1 @@
+"""Transports behind the links: VISA, serial, TCP, ZeroMQ; each imported when first used."""

@@ -1,0 +1,59 @@
+"""SI units: factors to multiply with, quantities in text ("4.0 V", "20 mA") to and from bare floats."""
+
+from __future__ import annotations
+
+import math
+import re
+
+mA = 1e-3
+uA = 1e-6
+mV = 1e-3
+mW = 1e-3
+uW = 1e-6
+nW = 1e-9
+ms = 1e-3
+us = 1e-6
+ns = 1e-9
+nm = 1e-9
+um = 1e-6
+
+_PREFIXES = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
+
+
+def parse_quantity(text: str | float, unit: str) -> float:
+    """The value of `text` in `unit`.
+
+    Args:
+        text: a number with its unit ("4.0 V", "20 mA", "60 degC"); a bare number counts as `unit`.
+        unit: the SI unit without prefix ("V", "A", "s", "degC"), or "1" for a ratio.
+
+    Raises:
+        ValueError: not a finite number, or the unit is another one.
+    """
+    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+        raise ValueError(f"{text!r} is not a quantity in {unit}")
+    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
+    if isinstance(text, str) and match is None:
+        raise ValueError(f"{text!r} is not a number with a unit; write for instance \"1.5 {unit}\"")
+    number, written = (float(match[1]), match[2]) if match else (float(text), "")
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not finite")
+    if written in ("", unit):
+        return number
+    prefix = written.removesuffix(unit)
+    if written.endswith(unit) and unit != "1" and prefix in _PREFIXES:
+        return number * _PREFIXES[prefix]
+    raise ValueError(f"{text!r} is in {written!r}, not in {unit}")
+
+
+def format_quantity(value: float, unit: str) -> str:
+    """`value` with at most six digits and a readable prefix: 0.0042 A -> "4.2 mA"."""
+    if unit in ("1", ""):
+        return f"{value:.6g}"
+    if unit == "degC" or value == 0 or not math.isfinite(value):
+        return f"{value:.6g} {unit}"
+    for prefix in ("G", "M", "k", "", "m", "u", "n"):
+        if abs(value) >= _PREFIXES[prefix] * (1 - 1e-9):
+            return f"{value / _PREFIXES[prefix]:.6g} {prefix}{unit}"
+    return f"{value:.6g} {unit}"

@@ -1,0 +1,1 @@
+"""Procedures: plans with a main, a page each. Found by entry point or by path."""

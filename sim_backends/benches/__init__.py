@@ -1,0 +1,1 @@
+"""Simulated benches: the only place where firmware and physics meet."""

@@ -1,0 +1,1 @@
+"""The true light: arrays in, arrays out. Knows no instrument."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+WORTH_A_LOOK_S = 1e-3
 
 
 class Clock(Protocol):
@@ -33,21 +36,31 @@ class RealClock:
 class SimulatedClock:
     """Time that passes only when somebody waits or an instrument is busy; nobody sleeps unless `pace` does.
 
+    Counted in whole nanoseconds, so that the sum does not depend on the order in which parallel instruments were busy.
+
     Args:
         pace: called with every wait, for a dry run in real time (`time.sleep`).
+
+    Attributes:
+        before_wait: called before more than 1 ms passes; a simulated bench takes down here what its instruments were set to, and when.
     """
 
     def __init__(self, pace: Callable[[float], None] | None = None) -> None:
-        self._now_s = 0.0
+        self._now_ns = 0
+        self._lock = threading.Lock()
         self._pace = pace
+        self.before_wait: Callable[[], None] = lambda: None
 
     def now(self) -> float:
         """Simulated seconds."""
-        return self._now_s
+        return self._now_ns * 1e-9
 
     def wait(self, seconds: float) -> None:
         """Advance the simulated light."""
         if seconds > 0:
-            self._now_s += seconds
+            with self._lock:
+                if seconds > WORTH_A_LOOK_S:
+                    self.before_wait()
+                self._now_ns += round(seconds * 1e9)
             if self._pace is not None:
                 self._pace(seconds)

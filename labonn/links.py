@@ -34,7 +34,13 @@ class MessageLink(Protocol):
 
 AnyLink = Link | MessageLink | Any  # or the function table of an instrument that has an SDK instead of bytes
 
-_BACKENDS = {"visa": "labonn.transports.visa", "serial": "labonn.transports.serial", "tcp": "labonn.transports.tcp", "zmq": "labonn.transports.zmq"}
+_BACKENDS = {
+    "visa": "labonn.transports.visa",
+    "serial": "labonn.transports.serial",
+    "tcp": "labonn.transports.tcp",
+    "zmq": "labonn.transports.zmq",
+    "slmpynet": "labonn.transports.slmpy",
+}
 
 
 def connect(url: str, simulated: Callable[[str], AnyLink] | None = None, **options: Any) -> AnyLink:

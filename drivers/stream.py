@@ -1,0 +1,75 @@
+"""Client side of the streaming protocol (STREAM_PROTOCOL.md): one request, one checked reply."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.errors import DesyncError, IdentityError, RefusedError
+from labonn.links import MessageLink
+
+PROTOCOL = "labonn-stream/1"
+BLOCK_BYTES = 1 << 24  # a bank goes out in blocks of at most this
+_DTYPES = ("<i2", "<u4", "<f4", "<f8")
+
+
+class StreamClient:
+    """Sequence numbers, arrays and refusals of one instrument.
+
+    Args:
+        link: to the instrument, whose only user this is. port: for messages. kind: "dac" or "adc", what it must be.
+    """
+
+    def __init__(self, link: MessageLink, port: str, kind: str, channels: int) -> None:
+        self._link, self._port, self._seq = link, port, 0
+        self.about, _ = self.ask("identify", session=secrets.token_hex(8))
+        if self.about.get("protocol") != PROTOCOL or self.about.get("kind") != kind:
+            raise IdentityError(f"{port}: a {PROTOCOL} {kind} is wanted; this is {self.about.get('protocol')!r} {self.about.get('kind')!r}")
+        if self.about.get("channels") != channels:
+            raise IdentityError(f"{port}: the bench file says channels = {channels}; the instrument has {self.about.get('channels')}")
+        self.identity = " ".join(str(self.about.get(key, "?")) for key in ("maker", "model", "serial"))
+
+    def ask(self, op: str, arrays: Sequence[NDArray[Any]] = (), **arguments: Any) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+        """One operation.
+
+        Raises:
+            RefusedError: with the instrument's code and words. DesyncError: a reply to something else, or not a reply at all.
+        """
+        self._seq += 1
+        header = {"op": op, "seq": self._seq, **arguments}
+        if arrays:
+            header["arrays"] = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
+        reply = self._link.exchange_parts([json.dumps(header).encode(), *(a.tobytes() for a in arrays)])
+        about, out = self._parse(op, reply)
+        if about.get("seq") != self._seq:
+            raise DesyncError(f"{self._port}: asked {op} as number {self._seq}, got the reply to number {about.get('seq')!r}")
+        if "error" in about:
+            error = about["error"] if isinstance(about["error"], dict) else {"text": about["error"]}
+            raise RefusedError(f"{self._port}: {op} refused: {error.get('text')} ({error.get('code')})")
+        return about, out
+
+    def _parse(self, op: str, reply: Sequence[bytes]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+        try:
+            about = json.loads(reply[0])
+            described = about.get("arrays", [])
+            if len(described) != len(reply) - 1 or any(d["dtype"] not in _DTYPES for d in described):
+                raise ValueError("arrays are not as described")
+            return about, [np.frombuffer(part, d["dtype"]).reshape(d["shape"]) for d, part in zip(described, reply[1:], strict=True)]
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as problem:
+            raise DesyncError(f"{self._port}: the reply to {op} is not a {PROTOCOL} message: {problem}") from problem
+
+    def number(self, key: str) -> float:
+        """A number of the identification; DesyncError if it is none."""
+        value = self.about.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise DesyncError(f"{self._port}: the identification has {key} = {value!r}, not a number")
+        return value
+
+    def close(self) -> None:
+        """Let go of the instrument."""
+        self._link.close()

@@ -1,0 +1,105 @@
+"""Streaming multi-channel ADC with a trigger, for homodyne photodetector arrays (drivers/STREAM_PROTOCOL.md).
+
+Request: JSON header + raw arrays; `arm` prepares a record of so many shots, `fire` starts every armed instrument on the
+trigger line, `fetch` reads the record in blocks. Codes are 8 to 16 bits or floats: volts = offset + scale x code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from drivers.stream import StreamClient
+from labonn.channels import ChannelSpec, Floats, NumberedNames
+from labonn.errors import DesyncError
+from labonn.links import MessageLink
+
+
+@dataclass(frozen=True)
+class Options:
+    """Bench-file keys of a streaming ADC.
+
+    Attributes:
+        channels: inputs, as the instrument must report them. bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
+    """
+
+    channels: int
+    bits: int = 16
+    full_scale_v: float = 10.0
+    depth: int = 1048576
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise ValueError(f"channels = {self.channels}: at least 1")
+        if self.bits not in (*range(8, 17), 32, 64):
+            raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
+        if not self.full_scale_v > 0 or self.depth < 1:
+            raise ValueError("full_scale_v and depth must be positive")
+
+
+class StreamAdc:
+    """Photodetectors (volts) on a streaming ADC; can be the bench's trigger.
+
+    Attributes:
+        saturated: codes at an end of the range in the last record.
+    """
+
+    Options: ClassVar[type] = Options
+    kind: ClassVar[str] = "Photodetectors"
+    transport: ClassVar[str] = "zmq"
+    link_options: ClassVar[dict[str, Any]] = {}
+    most_bits: ClassVar[int] = 64
+
+    def __init__(self, link: MessageLink, options: Options, port: str) -> None:
+        self._stream = StreamClient(link, port, "adc", options.channels)
+        self._port, self.identity, number = port, self._stream.identity, self._stream.number
+        self._float = self._stream.about.get("format") in ("<f4", "<f8")
+        self._scale, self._offset = number("scale"), number("offset")
+        step = np.float64(0.0 if self._float else self._scale)
+        lower, upper = np.float64(number("lower")), np.float64(number("upper"))
+        self.spec = ChannelSpec(NumberedNames("ch", options.channels), "V", lower, upper, step, np.float64(0.0), depth=int(number("depth")))
+        self._shots, self.saturated = 0, 0
+
+    def set_range(self, full_scale_v: float) -> None:
+        """Take the smallest range that holds `full_scale_v` volts."""
+        reply, _ = self._stream.ask("range", full_scale=full_scale_v)
+        self._scale = float(reply["scale"])
+
+    def arm(self, shots: int, dwell_s: float) -> None:
+        """Wait for the trigger."""
+        self._stream.ask("arm", shots=shots, dwell_s=dwell_s)
+        self._shots = shots
+
+    def fire(self, shots: int, dwell_s: float) -> None:
+        """Start every armed instrument."""
+        self._stream.ask("fire", shots=shots, dwell_s=dwell_s)
+
+    def fetch(self) -> Floats:
+        """(T, D) volts of the last record; float32, or float64 from an instrument that sends it."""
+        blocks: list[Floats] = []
+        received = 0
+        while received < self._shots:
+            about, arrays = self._stream.ask("fetch", start=received)
+            good = len(arrays) == 1 and arrays[0].ndim == 2 and arrays[0].shape[1] == len(self.spec) and len(arrays[0]) > 0
+            if not good or about.get("start") != received or about.get("shots") != self._shots:
+                raise DesyncError(f"{self._port}: a block of the record is missing or of another record, at row {received} of {self._shots}")
+            blocks.append(self._volts(arrays[0]))
+            received += len(arrays[0])
+            self.saturated = int(about.get("saturated", 0))
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def safe(self) -> None:
+        """Forget what was armed."""
+        self._stream.ask("safe")
+
+    def close(self) -> None:
+        """Let go of the instrument."""
+        self._stream.close()
+
+    def _volts(self, codes: Any) -> Floats:
+        if self._float:
+            return np.asarray(codes)
+        volts = np.multiply(codes, np.float32(self._scale), dtype=np.float32)
+        return volts if self._offset == 0 else volts + np.float32(self._offset)

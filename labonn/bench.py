@@ -1,0 +1,235 @@
+"""The bench: ports opened from one file; checks, loads, arms, fires once, fetches once; ends safe on every way out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from labonn import opening
+from labonn.benchfile import BenchFile, read
+from labonn.channels import ChannelSpec, Floats
+from labonn.clock import Clock
+from labonn.devices import Actuator, Detector
+from labonn.errors import LabonnError, TableError, UnknownStateError
+from labonn.segments import Segment, segments_of
+from labonn.shots import Bank, Readings, ShotTable, extremes_of
+
+Result = TypeVar("Result")
+Plan = Generator[ShotTable, Readings, Result]
+WORTH_A_THREAD_S = 1e-3
+
+
+class Bench:
+    """Open ports and the one way to use them: `play` a shot table, or `run` a plan of them.
+
+    Attributes:
+        file: the bench file. ports: name -> device. specs: name -> limits, the tightest of driver and bench file.
+        clock: the bench's time. shots: how many were fired.
+    """
+
+    def __init__(self, file: BenchFile, opened: opening.Opened) -> None:
+        self.file, self.ports, self.specs = file, opened.devices, opened.specs
+        self.clock: Clock = opened.clock
+        self.shots = 0
+        self._opened = opened
+        self._actuators: dict[str, Actuator] = {n: d for n, d in self.ports.items() if isinstance(d, Actuator)}
+        self._detectors: dict[str, Detector] = {n: d for n, d in self.ports.items() if isinstance(d, Detector)}
+        self._trigger = self.ports[next(p.name for p in file.ports.values() if p.role == "trigger")]
+        self._settle_s = {n: float(s.settle_s.max(initial=0.0)) for n, s in self.specs.items()}
+        self._pool = ThreadPoolExecutor(max_workers=max(2, len(self.ports)), thread_name_prefix="port")
+        self._cost_s: dict[tuple[str, str], float] = {}
+        self._loaded: dict[str, Bank] = {}
+        self._held: dict[str, tuple[Bank, int]] = {}
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None, real_time: bool = False, served: bool = False
+    ) -> Self:
+        """Open every instrument of a bench file, write its limits into it, and leave all outputs safe.
+
+        Args:
+            path: the bench file.
+            dry_run: simulated instruments in place of the links; nothing real is touched.
+            ideal: (dry run) every imperfection off. seed: (dry run) of all hidden truths and noise; None: the file's.
+            real_time: (dry run) waits last as long as they would. served: (dry run) talk to the emulators over sockets and ptys.
+
+        Raises:
+            BenchFileError, ConnectError, IdentityError, ...: what went wrong, port by port; whatever was opened is safe and closed again.
+        """
+        file = read(Path(path))
+        opened = opening.open_ports(file, opening.DryRun(ideal, seed, real_time, served) if dry_run else None)
+        try:
+            bench = cls(file, opened)
+        except BaseException:
+            opened.close()
+            raise
+        try:
+            bench._each("prepare", bench._actuators, lambda name: bench._actuators[name].prepare(bench.specs[name]))
+        except BaseException:
+            bench.close()
+            raise
+        return bench
+
+    def run(self, plan: Plan[Result]) -> Result:
+        """Play every table the plan yields, send it the readings, and return its result."""
+        try:
+            table = next(plan)
+            while True:
+                table = plan.send(self.play(table))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        finally:
+            plan.close()
+
+    def play(self, table: ShotTable) -> Readings:
+        """Check every limit, then load, arm, fire and fetch; split only where the instruments must be.
+
+        Raises:
+            LimitError, TableError: before any byte was sent.
+            LinkError, InstrumentError: from a driver; what the ports hold is then forgotten and will be sent again.
+        """
+        if self._closed:
+            raise TableError("the bench is closed")
+        self._check(table)
+        read = tuple(self._detectors) if table.read is None else table.read
+        depths = {name: self.specs[name].depth for name in (*table.orders, *read)}
+        parts: list[Readings] = []
+        try:
+            for segment in segments_of(table, depths, read):
+                parts.append(self._play_segment(segment, read))
+        except BaseException:
+            self._loaded.clear()
+            self._held.clear()
+            raise
+        self.shots += table.shots
+        return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in read}
+
+    def _check(self, table: ShotTable) -> None:
+        for name in table.read or ():
+            if name not in self._detectors:
+                raise TableError(f"{name}: not a detector of {self.file.name}; detectors are {', '.join(self._detectors)}")
+        for name, order in table.orders.items():
+            if name not in self._actuators:
+                raise TableError(f"{name}: not an actuator of {self.file.name}; actuators are {', '.join(self._actuators)}")
+            spec, bank = self.specs[name], table.banks.get(name)
+            if bank is None:
+                self._check_memory(name, spec, order)
+            elif bank.shape[1] != len(spec):
+                raise TableError(f"{name}: the bank has {bank.shape[1]} channels, the port has {len(spec)}")
+            elif bank is not self._loaded.get(name):
+                spec.check(name, extremes_of(bank))
+
+    def _check_memory(self, name: str, spec: ChannelSpec, order: Any) -> None:
+        loaded = self._loaded.get(name)
+        if loaded is None or spec.depth == 1:
+            raise TableError(f"{name}: an order without a bank, but the port has no bank in memory")
+        if order.max() >= loaded.shape[0] or order.min() < 0:
+            raise TableError(f"{name}: the order names row {int(order.max())} or {int(order.min())}; memory holds {loaded.shape[0]} rows")
+
+    def _play_segment(self, segment: Segment, read: tuple[str, ...]) -> Readings:
+        changed = [n for n, (bank, row) in segment.held.items() if not self._holds(n, bank, row)]
+        for name in changed:
+            self._held.pop(name, None)
+        self._each("set", changed, lambda name: self._set(name, *segment.held[name], segment.dwell_s))
+        self._held.update({name: segment.held[name] for name in changed})
+        self.clock.wait(max((self._settle_s[name] for name in changed), default=0.0))
+        for name, bank in segment.banks.items():
+            if bank is not self._loaded.get(name):
+                self._loaded.pop(name, None)
+        self._each("load", segment.orders, lambda name: self._load(name, segment))
+        self._each("arm", read, lambda name: self._detectors[name].arm(segment.shots, segment.dwell_s))
+        self._trigger.fire(segment.shots, segment.dwell_s)
+        return self._each("fetch", read, lambda name: self._detectors[name].fetch())
+
+    def _holds(self, name: str, bank: Bank, row: int) -> bool:
+        held = self._held.get(name)
+        return held is not None and held[0] is bank and held[1] == row
+
+    def _set(self, name: str, bank: Bank, row: int, dwell_s: float) -> None:
+        device = self._actuators[name]
+        device.load(bank, np.array([row]), dwell_s)
+        device.arm()
+
+    def _load(self, name: str, segment: Segment) -> None:
+        bank = segment.banks.get(name)
+        fresh = bank is not None and bank is not self._loaded.get(name)
+        self._actuators[name].load(bank if fresh else None, segment.orders[name], segment.dwell_s)
+        if fresh and bank is not None:
+            self._loaded[name] = bank
+        self._actuators[name].arm()
+
+    def _each(self, what: str, names: Iterable[str], action: Callable[[str], Any]) -> dict[str, Any]:
+        """`action` on every port, in threads where their measured durations make that worth while."""
+        names = list(names)
+        costs = [self._cost_s.get((what, name), 0.0) for name in names]
+        if len(names) > 1 and sum(costs) - max(costs) > WORTH_A_THREAD_S:
+            results = list(self._pool.map(lambda name: self._timed(what, name, action), names))
+        else:
+            results = [self._timed(what, name, action) for name in names]
+        return dict(zip(names, results, strict=True))
+
+    def _timed(self, what: str, name: str, action: Callable[[str], Any]) -> Any:
+        start = time.perf_counter()
+        result = action(name)
+        self._cost_s[what, name] = 0.7 * self._cost_s.get((what, name), 0.0) + 0.3 * (time.perf_counter() - start)
+        return result
+
+    @property
+    def exchanges(self) -> int:
+        """Requests sent over all links so far."""
+        return self._opened.exchanges
+
+    def safe(self) -> None:
+        """Every actuator to its safe state, whatever fails on the way.
+
+        Raises:
+            UnknownStateError: names every port that could not be made safe.
+        """
+        self._loaded.clear()
+        self._held.clear()
+        failed = _attempt(self._actuators, lambda name: self._actuators[name].safe())
+        if failed:
+            raise UnknownStateError("; ".join(f"{name}: could not be made safe: {problem}" for name, problem in failed.items()))
+
+    def close(self) -> None:
+        """Make everything safe and let go of it; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.safe()
+        finally:
+            self._pool.shutdown()
+            self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.close()
+        except LabonnError as unsafe:
+            if problem is None:
+                raise
+            problem.add_note(str(unsafe))
+
+
+def _attempt(names: Mapping[str, Any], action: Callable[[str], None]) -> dict[str, Exception]:
+    """Do `action` for every name; what failed, by name. Nothing one instrument raises may spare the next its turn."""
+    failed: dict[str, Exception] = {}
+    for name in names:
+        try:
+            action(name)
+        except Exception as problem:
+            failed[name] = problem
+    return failed
+
+
+__all__ = ["Bench", "Floats", "Plan"]

@@ -1,0 +1,173 @@
+"""Bench files: a bench written down in TOML, validated so that every error names file, key, value and what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labonn.errors import BenchFileError
+from labonn.registry import load
+from labonn.units import parse_quantity
+
+PORT_KEYS = ("driver", "link", "lower", "upper", "role")
+TOP_KEYS = ("bench", "ports", "nominal", "simulation")
+
+
+@dataclass(frozen=True)
+class PortFile:
+    """One port as the bench file has it: its driver class, links, tighter limits (numbers or quantities), role and options."""
+
+    name: str
+    driver_name: str
+    driver: Any
+    links: tuple[str, ...]
+    lower: Any
+    upper: Any
+    role: str | None
+    options: Any
+
+    def limits(self, unit: str, count: int, where: str) -> tuple[list[float] | None, list[float] | None]:
+        """`lower` and `upper` in `unit`, one number a channel (or None where the file has none).
+
+        Raises:
+            BenchFileError: not a quantity in this unit, or as many as neither one nor `count`.
+        """
+        return _quantities(self.lower, unit, count, f"{where}: ports.{self.name}.lower"), _quantities(
+            self.upper, unit, count, f"{where}: ports.{self.name}.upper"
+        )
+
+
+@dataclass(frozen=True)
+class BenchFile:
+    """A validated bench file.
+
+    Attributes:
+        name: file name for messages. text: as read. ports: name -> PortFile, in the file's order.
+        nominal: believed constants until a calibration measures them. simulation: read only in a dry run.
+    """
+
+    name: str
+    text: str
+    ports: Mapping[str, PortFile]
+    nominal: Mapping[str, Any] = field(default_factory=dict)
+    simulation: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path) -> BenchFile:
+    """The bench file at `path`.
+
+    Raises:
+        BenchFileError: no such file, not TOML, or anything wrong in it; all problems, one a line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BenchFileError(f"{path}: no such bench file") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BenchFileError(f"{path}: cannot be read: {problem}") from None
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str) -> BenchFile:
+    """As `read`, from text; `name` stands in messages."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise BenchFileError(f"{name}: not TOML: {problem}") from None
+    problems: list[str] = [f"{name}: {p}" for p in unknown_keys(data, TOP_KEYS, "")]
+    for key in TOP_KEYS:
+        if not isinstance(data.get(key, {}), dict):
+            problems.append(f"{name}: {key}: a table is wanted, not {data[key]!r}")
+            data[key] = {}
+    if not data.get("ports"):
+        problems.append(f"{name}: ports: a bench needs at least one [ports.NAME] table")
+    ports: dict[str, PortFile] = {}
+    for port, table in data.get("ports", {}).items():
+        try:
+            ports[port] = _port(port, table, name)
+        except BenchFileError as problem:
+            problems.append(str(problem))
+    triggers = [p.name for p in ports.values() if p.role == "trigger"]
+    if ports and len(triggers) != 1 and not problems:
+        problems.append(f'{name}: exactly one port must have role = "trigger", not {len(triggers)} {triggers or ""}'.rstrip())
+    if problems:
+        raise BenchFileError("\n".join(problems))
+    return BenchFile(name, text, ports, data.get("nominal", {}), data.get("simulation", {}))
+
+
+def _port(port: str, table: Any, file: str) -> PortFile:
+    where = f"{file}: ports.{port}"
+    if not isinstance(table, dict):
+        raise BenchFileError(f"{where}: a table is wanted, not {table!r}")
+    if not isinstance(table.get("driver"), str):
+        raise BenchFileError(f"{where}.driver: the name of a driver is wanted (labonn.drivers entry point), not {table.get('driver')!r}")
+    driver = load("labonn.drivers", table["driver"], BenchFileError, f"{where}.driver")
+    fields = tuple(f.name for f in dataclasses.fields(driver.Options))
+    problems = [f"{file}: {p}" for p in unknown_keys(table, (*PORT_KEYS, *fields), f"ports.{port}.")]
+    link = table.get("link")
+    links = (link,) if isinstance(link, str) else tuple(link) if isinstance(link, list) else ()
+    if not links or not all(isinstance(one, str) and "://" in one for one in links):
+        problems.append(f'{where}.link: one URL or a list of them is wanted, such as "serial:///dev/ttyUSB0", not {link!r}')
+    if table.get("role") not in (None, "trigger"):
+        problems.append(f'{where}.role: {table["role"]!r} is not "trigger", the only role there is')
+    if problems:
+        raise BenchFileError("\n".join(problems))
+    options = dataclass_from(driver.Options, {k: v for k, v in table.items() if k in fields}, where)
+    return PortFile(port, table["driver"], driver, links, table.get("lower"), table.get("upper"), table.get("role"), options)
+
+
+def unknown_keys(table: Mapping[str, Any], allowed: Iterable[str], prefix: str) -> list[str]:
+    """One line for each key of `table` that is not allowed, with the nearest allowed one or all of them."""
+    allowed = list(allowed)
+    lines = []
+    for key in table:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(allowed)}"
+            lines.append(f"{prefix}{key} = {_short(table[key])}: unknown key; {hint}")
+    return lines
+
+
+def dataclass_from(cls: Any, table: Mapping[str, Any], where: str) -> Any:
+    """A dataclass from a table of the file, types checked by pydantic.
+
+    Raises:
+        BenchFileError: unknown keys, wrong types, or what the dataclass itself refuses (ValueError); all of them.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    file, _, path = where.partition(": ")
+    problems = [f"{file}: {p}" for p in unknown_keys(table, [f.name for f in dataclasses.fields(cls)], f"{path}.")]
+    if problems:
+        raise BenchFileError("\n".join(problems))
+    try:
+        return TypeAdapter(cls).validate_python(dict(table))
+    except ValidationError as problem:
+        lines = []
+        for error in problem.errors():
+            key = ".".join([where, *(str(part) for part in error["loc"])])
+            value = "" if error["type"] == "missing" else f" = {_short(error['input'])}"
+            lines.append(f"{key}{value if error['loc'] else ''}: {error['msg'].removeprefix('Value error, ')}")
+        raise BenchFileError("\n".join(lines)) from None
+
+
+def _quantities(value: Any, unit: str, count: int, where: str) -> list[float] | None:
+    if value is None:
+        return None
+    values = value if isinstance(value, list) else [value] * count
+    if len(values) != count:
+        raise BenchFileError(f"{where}: {len(values)} values for {count} channels; give one, or one a channel")
+    try:
+        return [parse_quantity(v, unit) for v in values]
+    except ValueError as problem:
+        raise BenchFileError(f"{where}: {problem}") from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,136 @@
+"""labonn run: a procedure, on a bench, into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+from labonn.cli import HINT
+from labonn.cli.stopping import Stopping
+from labonn.errors import LabonnError, ProcedureError
+
+if TYPE_CHECKING:
+    from labonn.bench import Bench
+    from labonn.procedures import Procedure
+    from labonn.runs import Run
+
+
+def command(arguments: list[str], stop: Stopping) -> int:
+    """Parse, check everything that can be checked without instruments, then run."""
+    one_blas_thread()
+    from labonn.cli.run_options import check, parser_of, procedure_name
+    from labonn.procedures import load
+
+    name = procedure_name(arguments)
+    if name is None:
+        return _no_procedure(arguments)
+    procedure = load(name)
+    args = parser_of(procedure).parse_args(arguments)
+    check(args, procedure)
+    run = _new_run(args, procedure, arguments)
+    return _in_folder(procedure, args, run, stop)
+
+
+def one_blas_thread() -> None:
+    """A second thread slows small matrices down; the variables work before numpy is imported, threadpoolctl after."""
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(1, user_api="blas")
+
+
+def _no_procedure(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        from labonn.cli.run_options import parser_of
+
+        parser_of(None).print_help()
+        return 0
+    from labonn.procedures import GROUP
+    from labonn.registry import registered
+
+    known = ", ".join(registered(GROUP)) or "none"
+    raise ProcedureError(f"labonn run: which procedure? registered are: {known}; or the path of a Python file")
+
+
+def _new_run(args: argparse.Namespace, procedure: Procedure, arguments: list[str]) -> Run:
+    """The run's folder with its settings and its bench file."""
+    from labonn.runs import Run
+
+    bench_file = procedure.hook("bench_file")
+    text = args.bench.read_bytes() if args.bench is not None else bench_file(args).encode() if bench_file else b""
+    settings = {
+        "command": shlex.join(["labonn", "run", *arguments]),
+        "dry_run": args.dry_run,
+        "ideal": args.ideal,
+        "bench": args.bench or "the procedure's own",
+        "options": {key: value for key, value in vars(args).items() if key != "procedure"},
+    }
+    run = Run.create(args.out, procedure.name, settings, seed=args.seed or 0)
+    run.write_bytes("bench.toml", text)
+    return run
+
+
+def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: Stopping) -> int:
+    """Open, run, make safe, then save; a signal can stop only the procedure itself."""
+    result: Any = None
+    ended: BaseException | None = None
+    with stop.held():
+        bench = _open(args, run)
+        try:
+            with bench:
+                try:
+                    with stop.released(), contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
+                        run.event(f"bench open: {', '.join(f'{port} = {device.identity}' for port, device in bench.ports.items())}")
+                        result = procedure.module.main(bench, args, run)
+                except BaseException as problem:
+                    ended = problem
+                    raise
+        except BaseException as problem:
+            _save(run, result, problem, made_safe=problem is ended and not hasattr(problem, "__notes__"))
+            raise
+        status = "interrupted" if stop.received else "finished"
+        run.finish(result, status)
+    _show(procedure, args, run, result, status)
+    return 0
+
+
+def _open(args: argparse.Namespace, run: Run) -> Bench:
+    from labonn.bench import Bench
+
+    extra = {"served": True} if args.served else {}
+    path = args.bench or run.path("bench.toml")
+    try:
+        return Bench.open(path, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)
+    except BaseException as problem:
+        run.discard()
+        if isinstance(problem, LabonnError) and not args.dry_run and "--dry-run" not in str(problem):
+            raise type(problem)(f"{problem}{HINT}") from problem
+        raise
+
+
+def _save(run: Run, result: Any, problem: BaseException, made_safe: bool) -> None:
+    """Keep what was learned; trouble with that must not hide the trouble that ended the run."""
+    status = "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed"
+    told = "; ".join([f"{type(problem).__name__}: {problem}", *getattr(problem, "__notes__", ())])
+    try:
+        run.event(f"{status}: {told}")
+        run.finish(result, status, told)
+    except Exception as unsaved:
+        problem.add_note(f"{run.folder}: not everything could be saved: {unsaved}")
+    claim = "the bench is safe; " if made_safe else ""
+    print(f"labonn: {status}; {claim}what there is so far is in {run.folder}", file=sys.stderr)
+
+
+def _show(procedure: Procedure, args: argparse.Namespace, run: Run, result: Any, status: str) -> None:
+    from labonn.cli.output import print_json, result_lines
+
+    if args.json:
+        print_json({"procedure": procedure.name, "status": status, "folder": run.folder, "result": result})
+    else:
+        print("\n".join([*result_lines(result), f"folder: {run.folder}"]))

@@ -1,0 +1,70 @@
+"""The options of labonn run: those of every run, and the procedure's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from labonn.cli.parser import Parser, seed
+from labonn.errors import BenchFileError, ProcedureError
+from labonn.procedures import Procedure
+
+WITH_VALUE = ("--bench", "--seed", "--out")
+SIMULATION_OPTIONS = ("ideal", "real_time", "served")
+
+
+def procedure_name(arguments: list[str]) -> str | None:
+    """The first argument that is neither an option of `run` nor its value."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in WITH_VALUE:
+            next(rest, None)
+        elif not argument.startswith("-"):
+            return argument
+    return None
+
+
+def parser_of(procedure: Procedure | None) -> Parser:
+    """One parser for both, so that --help shows both; without a procedure those of every run."""
+    name = procedure.name if procedure else "PROCEDURE"
+    usage = f"labonn run {name} [--bench FILE] [--dry-run] [options]"
+    parser = Parser(prog=f"labonn run {name}", usage=usage, description=_description(procedure))
+    parser.add_argument("procedure", metavar="PROCEDURE", help="one of `labonn procedures`, or a Python file; before its own options")
+    group = parser.add_argument_group("the run")
+    group.add_argument("--bench", type=Path, metavar="FILE", help="which instruments, on which links (without it the procedure's own)")
+    group.add_argument("--dry-run", action="store_true", help="simulated instruments in place of the links; nothing real is touched")
+    group.add_argument("--ideal", action="store_true", help="(dry run) every imperfection of the simulated bench off")
+    group.add_argument("--real-time", action="store_true", help="(dry run) waits last as long as they would")
+    group.add_argument("--served", action="store_true", help="(dry run) talk to the emulators over sockets and ptys")
+    group.add_argument("--seed", type=seed, metavar="N", help="of the run (0), and of the simulated bench (its file's)")
+    group.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where the run's folder is made")
+    group.add_argument("--json", action="store_true", help="the result as one JSON object on stdout, nothing else")
+    if procedure is not None:
+        _add_options(procedure, parser)
+    return parser
+
+
+def _description(procedure: Procedure | None) -> str:
+    general = "Run a procedure. `labonn run PROCEDURE --help` shows its own options too."
+    return (procedure.module.__doc__ or "").strip() if procedure else general
+
+
+def _add_options(procedure: Procedure, parser: Parser) -> None:
+    try:
+        procedure.module.options(parser)
+    except argparse.ArgumentError as problem:
+        raise ProcedureError(f"{procedure.source}: an option of `labonn run` is in the way: {problem}") from problem
+
+
+def check(args: argparse.Namespace, procedure: Procedure) -> None:
+    """Everything that can be wrong before a folder is made or an instrument opened."""
+    for option in SIMULATION_OPTIONS:
+        if getattr(args, option) and not args.dry_run:
+            raise ProcedureError(f"--{option.replace('_', '-')} is about simulated instruments; it needs --dry-run")
+    if args.bench is None and procedure.hook("bench_file") is None:
+        raise ProcedureError(f"{procedure.name} has no bench of its own; give one with --bench FILE")
+    if args.bench is not None and not args.bench.is_file():
+        raise BenchFileError(f"--bench {args.bench}: {'is a folder' if args.bench.is_dir() else 'no such file'}")
+    own_check = procedure.hook("check")
+    if own_check is not None:
+        own_check(args)

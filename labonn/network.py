@@ -1,0 +1,120 @@
+"""A network as a bench shows it: weights as SLM fields times a path gain, images as rows of the input memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from labonn.channels import ChannelSpec, Floats
+from labonn.errors import ProcedureError
+from labonn.layers import Layers
+from labonn.optics import Optics
+from labonn.shots import Bank, Ints, Readings, ShotTable
+
+HEADROOM = 1.25  # path gain over the largest weight when it is set anew
+
+
+@dataclass
+class Network:
+    """What plans need to know to play a network on a bench.
+
+    Attributes:
+        layers, optics: sizes and believed curves. specs: the bench's limits.
+        depth: optical depth of all cells. dwell_s: seconds a shot.
+        gains: (L,) path gains: W = gain x SLM field. dtype: float32, or float64 where the converters carry it.
+        shown: what the SLM really displays for fields (C,), one function a layer; None: taken as commanded.
+        dark: port -> (D,) volts of its detectors without light, subtracted from every reading.
+    """
+
+    layers: Layers
+    optics: Optics
+    specs: Mapping[str, ChannelSpec]
+    depth: float = 10.0
+    dwell_s: float = 1e-5
+    dtype: type = np.float32
+    gains: Floats = field(default_factory=lambda: np.ones(0))
+    shown: Sequence[Callable[[Floats], Floats]] | None = None
+    dark: dict[str, Floats] = field(default_factory=dict)
+
+    def fields(self, weights: Sequence[Floats]) -> dict[str, Bank]:
+        """Weight banks; weights beyond the path gain are projected to it (on purpose: the optimizer's feasible set)."""
+        banks: dict[str, Bank] = {}
+        for port, weight, gain in zip(self.layers.weights(), weights, self.gains, strict=True):
+            bank = np.multiply(weight, weight.dtype.type(1 / gain)).reshape(1, -1)
+            banks[port] = np.clip(bank, -1, 1, out=bank)
+        return banks
+
+    def displayed(self, weights: Sequence[Floats]) -> list[Floats]:
+        """The weights that `fields` puts on the bench: in the SLMs' gray steps."""
+        banks = self.fields(weights)
+        shown = self.shown or [lambda fields: fields] * self.layers.count
+        return [
+            (gain * np.asarray(show(banks[port]), np.float64)).reshape(weight.shape)  # type: ignore[arg-type]
+            for port, weight, gain, show in zip(self.layers.weights(), weights, self.gains, shown, strict=True)
+        ]
+
+    def fit_gains(self, weights: Sequence[Floats]) -> bool:
+        """Choose path gains anew where weights have outgrown theirs or use less than half of it; whether any changed.
+
+        Raises:
+            ProcedureError: a weight is beyond what the amplifier reaches at its highest allowed current.
+        """
+        spec = self.specs["gain"]
+        low, high = self.optics.amplifier.amplitude(np.stack([np.maximum(spec.lower, 0), spec.upper]))
+        if len(self.gains) != self.layers.count:
+            self.gains = np.zeros(self.layers.count)
+        changed = False
+        for i, weight in enumerate(weights):
+            largest = float(np.abs(weight).max())
+            if not 0.5 / HEADROOM * self.gains[i] <= largest <= 0.97 * self.gains[i]:
+                if not largest <= high[i]:
+                    raise ProcedureError(f"weights{i + 1}: a weight of {largest:.3g} needs more than the {high[i]:.3g} of gain/{spec.names[i]} at its upper limit")
+                self.gains[i] = np.clip(HEADROOM * largest, low[i], high[i])
+                changed = True
+        return changed
+
+    def currents(self) -> Bank:
+        """(1, L) amperes for the path gains, in whole steps of the source; the gains become those of the steps."""
+        spec = self.specs["gain"]
+        step = np.where(spec.step > 0, spec.step, 1e-12)
+        current = spec.clip(np.rint(self.optics.amplifier.current(self.gains) / step) * step)
+        self.gains = self.optics.amplifier.amplitude(current)
+        return current[None, :]
+
+    def temperatures(self) -> Bank:
+        """(1, H) oven set points for the optical depth."""
+        return np.full((1, len(self.layers.hidden)), self.optics.oven.temperature(self.depth))
+
+    def forward(self, banks: Mapping[str, Bank], rows: Ints, read: tuple[str, ...]) -> ShotTable:
+        """Images `rows` of the input memory through the network; `banks` where weights changed."""
+        return ShotTable(banks, {"input": rows}, self.dwell_s, read)
+
+    def outputs(self, readings: Readings) -> Floats:
+        """(T, N_L) output fields."""
+        return self._fields(readings["output"], self.optics.detectors.output, self.dark.get("output"))
+
+    def tapped(self, readings: Readings, port: str) -> list[Floats]:
+        """(T, N_l) fields of a tap port, for each cell."""
+        backward = port.startswith("backward")
+        scale = self.optics.detectors.backward * self.optics.probe if backward else self.optics.detectors.forward
+        fields = self._fields(readings[port], scale, self.dark.get(port))
+        return [fields[:, part] for part in self.layers.taps()]
+
+    def _fields(self, volts: Floats, volts_per_field: float, dark: Floats | None) -> Floats:
+        fields = volts * volts.dtype.type(1 / volts_per_field) if dark is None else volts - dark.astype(volts.dtype, copy=False)
+        if dark is not None:
+            fields *= volts.dtype.type(1 / volts_per_field)
+        return fields
+
+    def error_volts(self, errors: Floats) -> tuple[Bank, float]:
+        """(modulator volts that send `errors` (B, C) backward at full light, the error that full light stands for)."""
+        largest = float(np.abs(errors).max()) or 1.0
+        return self.optics.modulator.volts(errors * errors.dtype.type(1 / largest)), largest
+
+
+def image_volts(network: Network, images: np.ndarray) -> Floats:  # type: ignore[type-arg]
+    """(N, N0) modulator volts of uint8 images, 255 = a field of 1; by a table of 256 entries."""
+    table = network.optics.modulator.volts(np.linspace(0, 1, 256).astype(network.dtype))
+    return np.take(table, images)

@@ -1,0 +1,48 @@
+"""Compares measured gradients: the method in use against the exact one, and against central differences of the measured loss."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+
+from labonn.channels import Floats
+from labonn.gradients import Method, backprop, central_differences
+from labonn.network import Network
+from labonn.shots import Readings, ShotTable
+from labonn.training import Digits
+
+STEP = 1.0 / 64  # of the SLM field, to either side
+
+
+def check_gradients(
+    network: Network, method: Method, weights: Sequence[Floats], digits: Digits, count: int, seed: int, batch: int = 64
+) -> Generator[ShotTable, Readings, dict[str, Any]]:
+    """Plan: cosine of the method's gradient to the exact one, layer by layer, and both against central differences on `count` weights a layer.
+
+    Returns:
+        `cosine_to_exact` (L,), `cosine_to_differences` (L,), and `exact_deviation` (L,): largest distance of the exact gradient from
+        the differences, over the largest difference.
+    """
+    rng = np.random.default_rng([seed, 2])
+    rows = rng.choice(digits.train, batch, replace=len(digits.train) < batch)
+    inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
+    targets, labels = np.eye(network.layers.sizes[-1], dtype=network.dtype), digits.labels[rows]
+    used = yield from backprop(network, method, network.fields(weights), rows, inputs, targets, labels)
+    exact = yield from backprop(network, Method("exact", method.error), {}, rows, inputs, targets, labels)
+    found: dict[str, list[float]] = {"cosine_to_exact": [], "cosine_to_differences": [], "exact_deviation": []}
+    for layer, weight in enumerate(weights):
+        indices = rng.choice(np.flatnonzero(np.abs(exact.gradients[layer]).ravel() > 0), min(count, weight.size), replace=False)
+        truth = yield from central_differences(network, weights, layer, indices, STEP, rows, targets, labels)
+        at = exact.gradients[layer].ravel()[indices]
+        found["cosine_to_exact"].append(cosine(used.gradients[layer], exact.gradients[layer]))
+        found["cosine_to_differences"].append(cosine(used.gradients[layer].ravel()[indices], truth))
+        found["exact_deviation"].append(float(np.max(np.abs(at - truth)) / np.max(np.abs(truth))))
+    return found
+
+
+def cosine(one: Floats, two: Floats) -> float:
+    """Cosine of the angle between two gradients."""
+    a, b = np.asarray(one, np.float64).ravel(), np.asarray(two, np.float64).ravel()
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

@@ -1,0 +1,132 @@
+"""Train a saturable-absorber network by optical backpropagation (Guo et al. 2021).
+
+Weights are shown on SLMs, images come in through modulators, vapour cells are the neurons; the error goes backward through the same light path,
+and the gradient is what the taps read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from labonn.absorbers import transmission
+from labonn.bench import Bench
+from labonn.data import DataSet, load, split_validation
+from labonn.errors import ProcedureError
+from labonn.figures import training_figure
+from labonn.gradients import DERIVATIVES, ERRORS, Method
+from labonn.layers import layers_of
+from labonn.network import Network
+from labonn.optics import CELLS, Optics
+from labonn.optimizers import BY_NAME
+from labonn.runs import Run
+from labonn.training import Digits, Learned, Settings, test_best, train
+from procedures.benches import vapour_cell
+from procedures.gradient_check import check_gradients
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The procedure's own options."""
+    add = parser.add_argument
+    add("--data", default="mini", metavar="mini|DIR", help="the shipped MNIST subset, or a folder of IDX files (default %(default)s)")
+    add("--hidden", type=int, nargs="*", metavar="N", help="neurons of the hidden layers (default: the bench's, or 128 128)")
+    add("--optical-depth", type=float, default=30.0, metavar="A", help="of all cells, set by their ovens (default %(default)s)")
+    add("--cell", choices=CELLS, help="how the cells are believed to absorb (default: the bench file's, or eq4)")
+    add("--derivative", choices=DERIVATIVES, default="optical", help="of the absorbers, in the backward light (default %(default)s)")
+    add("--error", choices=ERRORS, default="digital", help="how the output error is made (default %(default)s)")
+    add("--epochs", type=int, default=20, help="(default %(default)s)")
+    add("--batch", type=int, default=64, help="images a step (default %(default)s)")
+    add("--lr", type=float, default=None, help="learning rate (default 5e-4 for adam, 0.1 for sgd)")
+    add("--optimizer", choices=tuple(BY_NAME), default="adam", help="(default %(default)s)")
+    add("--limit", type=int, metavar="N", help="train on the first N images only")
+    add("--dwell", type=float, default=1e-5, metavar="S", help="seconds a shot (default %(default)s)")
+    add("--check-gradient", type=int, default=0, metavar="N", help="compare the gradient with central differences of the measured loss on N weights a layer")
+
+
+def bench_file(args: argparse.Namespace) -> str:
+    """The bench for these options."""
+    data = load(args.data)
+    hidden = [128, 128] if args.hidden is None else args.hidden
+    return vapour_cell([data.train_images.shape[1], *hidden, data.classes], args.cell or "eq4")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that make no sense, before anything is opened."""
+    _settings(args, 0)
+    for name in ("limit", "dwell"):
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise ProcedureError(f"--{name} {value}: more than 0 is wanted")
+    if any(n < 1 for n in args.hidden or ()):
+        raise ProcedureError(f"--hidden {' '.join(map(str, args.hidden))}: at least one neuron a layer")
+    if not args.optical_depth > 0:
+        raise ProcedureError(f"--optical-depth {args.optical_depth}: more than 0 is wanted")
+    load(args.data)
+
+
+def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
+    """Train on the open bench; weights, metrics and a figure go to the run's folder."""
+    layers = layers_of(bench.ports, bench.specs, bench.file.name)
+    data, optics = load(args.data), Optics.of(bench.file)
+    _fits(layers.sizes, data, args)
+    if args.cell:
+        optics = Optics(**{**vars(optics), "cell": args.cell})
+    network = Network(layers, optics, bench.specs, args.optical_depth, args.dwell, shown=[bench.ports[p].shown for p in layers.weights()])
+    digits, settings, learned = _digits(data, args.limit, run.seed), _settings(args, run.seed), Learned()
+    run.keep("weights", lambda: _arrays(learned))
+    steps = settings.epochs * -(-len(digits.train) // settings.batch)
+    with run.progress(steps) as progress:
+
+        def watch(now: Learned, loss: float, accuracy: float) -> None:
+            progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1)
+
+        bench.run(train(network, digits, settings, learned, watch, lambda now: run.metrics(now.metrics[-1])))
+    result: dict[str, Any] = {"data": f"{data.name} ({len(digits.train)} + {len(digits.validation)} + {len(digits.test)} images)"}
+    test_accuracy, outputs, inputs = bench.run(test_best(network, digits, learned))
+    result |= {"network": "-".join(map(str, layers.sizes)), "best_epoch": learned.best_epoch, "validation_accuracy": learned.best_accuracy}
+    result |= {"test_accuracy": test_accuracy, "steps": learned.steps, "shots": bench.shots, "exchanges": bench.exchanges}
+    result["bench_time_s"] = bench.clock.now()
+    if args.check_gradient:
+        result |= bench.run(check_gradients(network, settings.method, learned.best, digits, args.check_gradient, run.seed))
+    run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test])
+    named = {f"cell {i + 1}": z for i, z in enumerate(inputs)}
+    run.save_figure(
+        "training", lambda path: training_figure(learned.metrics, named, lambda z: z * transmission(optics.cell, z, args.optical_depth), path)
+    )
+    if data.note:
+        result["note"] = data.note
+    return result
+
+
+def _settings(args: argparse.Namespace, seed: int) -> Settings:
+    rate = args.lr if args.lr is not None else {"adam": 5e-4, "sgd": 0.1}[args.optimizer]
+    BY_NAME[args.optimizer](rate)
+    return Settings(args.epochs, args.batch, rate, args.optimizer, Method(args.derivative, args.error), seed)
+
+
+def _fits(sizes: tuple[int, ...], data: DataSet, args: argparse.Namespace) -> None:
+    hidden = None if args.hidden is None else tuple(args.hidden)
+    if hidden is not None and hidden != sizes[1:-1]:
+        raise ProcedureError(f"--hidden {' '.join(map(str, hidden))}: this bench has hidden layers of {' '.join(map(str, sizes[1:-1])) or 'none'}")
+    if data.train_images.shape[1] != sizes[0]:
+        raise ProcedureError(f"--data {args.data}: images of {data.train_images.shape[1]} pixels; this bench has {sizes[0]} input beams")
+    if data.classes > sizes[-1]:
+        raise ProcedureError(f"--data {args.data}: {data.classes} classes; this bench has {sizes[-1]} outputs")
+
+
+def _digits(data: DataSet, limit: int | None, seed: int) -> Digits:
+    train_images, train_labels = data.train_images[:limit], data.train_labels[:limit]
+    validation, test = split_validation(data, seed)
+    edges = np.cumsum([0, len(train_labels), len(validation.labels), len(test.labels)])
+    images = np.concatenate([train_images, validation.images, test.images])
+    labels = np.concatenate([train_labels, validation.labels, test.labels]).astype(np.int64)
+    parts = [np.arange(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return Digits(images, labels, parts[0], parts[1], parts[2])
+
+
+def _arrays(learned: Learned) -> dict[str, Any]:
+    """Best and last weights, by layer."""
+    named = {"best": learned.best or learned.weights, "last": learned.weights}
+    return {f"{name}{i + 1}": weight for name, weights in named.items() for i, weight in enumerate(weights)} | {"best_epoch": learned.best_epoch}

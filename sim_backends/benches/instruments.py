@@ -1,0 +1,112 @@
+"""The emulated instruments of a bench file, by port; linked in process or served on loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.benchfile import BenchFile, PortFile
+from labonn.clock import Clock
+from labonn.errors import BenchFileError, ConnectError
+from labonn.links import AnyLink
+from labonn.registry import load
+from sim_backends.messagelinks import SimulatedMessageLink, ZmqServer
+from sim_backends.served import serve_pty, serve_tcp
+from sim_backends.simlinks import SimulatedLink
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What a port will be, known from its file alone: number of channels, and an SLM's shape."""
+
+    count: int
+    shape: tuple[int, int] | None
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class Instruments:
+    """One emulator a link of every port.
+
+    Raises:
+        BenchFileError: a driver has no emulator of its name, or the emulator refuses the port's options.
+    """
+
+    def __init__(self, file: BenchFile, clock: Clock, seed: int) -> None:
+        self._file, self._clock = file, clock
+        self._emulators: dict[str, list[Any]] = {}
+        self._servers: list[Any] = []
+        for name, port in file.ports.items():
+            factory = load("labonn.emulators", port.driver_name, BenchFileError, f"{file.name}: ports.{name}.driver")
+            options = {**dataclasses.asdict(port.options)}
+            try:
+                self._emulators[name] = [
+                    factory.for_port(options, _channels(port), zlib.crc32(f"{seed}/{name}/{index}".encode())) for index in range(len(port.links))
+                ]
+            except ValueError as problem:
+                raise BenchFileError(f"{file.name}: ports.{name}: {problem}") from None
+
+    def of(self, port: str) -> list[Any]:
+        """The emulators of a port, in the order of its links; none if the bench has no such port."""
+        return self._emulators.get(port, [])
+
+    def values(self, port: str, attribute: str) -> NDArray[Any]:
+        """An array attribute of all emulators of a port, side by side: the channels that the port uses."""
+        options = self._file.ports[port].options
+        first, count = int(getattr(options, "first", 0)), _channels(self._file.ports[port])
+        return np.concatenate([getattr(emulator, attribute)[first : first + count] for emulator in self._emulators[port]])
+
+    def stand_ins(self) -> dict[str, StandIn]:
+        """Sizes of all ports."""
+        return {n: StandIn(_channels(p) * len(p.links), getattr(p.options, "shape", None)) for n, p in self._file.ports.items()}
+
+    def panels(self) -> list[tuple[int, tuple[int, int]]]:
+        """(bits, pixels (rows, columns)) of every weights port."""
+        found: list[tuple[int, tuple[int, int]]] = []
+        while (port := self._file.ports.get(f"weights{len(found) + 1}")) is not None:
+            height, width = port.options.panel
+            found.append((int(port.options.bits), (int(height), int(width))))
+        return found
+
+    def link(self, name: str) -> AnyLink:
+        """The in-process link "port/index": messages, bytes, or the function table itself."""
+        port, _, index = name.rpartition("/")
+        try:
+            emulator = self._emulators[port][int(index)]
+        except (KeyError, ValueError, IndexError):
+            raise ConnectError(f"sim://{name}: the simulated bench has no such instrument") from None
+        if hasattr(emulator, "handle_parts"):
+            return SimulatedMessageLink(emulator, self._clock)
+        if hasattr(emulator, "feed"):
+            return SimulatedLink(emulator, self._clock, where=f"sim://{name}", **self._file.ports[port].driver.link_options)
+        return emulator
+
+    def serve(self, port: str, index: int) -> str | None:
+        """URL of that instrument on a loopback socket or pty; None for one that has a function table instead of bytes."""
+        emulator, driver = self._emulators[port][index], self._file.ports[port].driver
+        if hasattr(emulator, "handle_parts"):
+            server: Any = ZmqServer(emulator, self._clock)
+        elif hasattr(emulator, "feed"):
+            server = (serve_pty if driver.transport == "serial" else serve_tcp)(emulator, self._clock)
+        else:
+            return None
+        self._servers.append(server)
+        return str(server.url)
+
+    def close(self) -> None:
+        """Stop serving."""
+        while self._servers:
+            self._servers.pop().close()
+
+
+def _channels(port: PortFile) -> int:
+    """Channels of one instrument of the port, as its options say."""
+    options = port.options
+    shape = getattr(options, "shape", None)
+    return int(shape[0] * shape[1]) if shape is not None else int(getattr(options, "channels", None) or getattr(options, "instances", None) or 1)

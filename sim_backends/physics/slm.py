@@ -1,0 +1,194 @@
+"""The LCoS panel: gray codes in, signed field transmissions out, with what liquid crystals do on the way.
+
+field = scale x fill factor x -cos(phase/2): code 0 is -1, the last code +1. The panel settles in the field domain; flicker is
+one phase for the whole panel, so it changes the table of codes and not each pixel. Crosstalk between pixels is linear in the light
+and is therefore applied to the light: field matrix F acts as z = blur_rows(F blur_columns(x)).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sim_backends.physics.arrays import Constant, Floats, require
+from sim_backends.physics.noise import Noise
+
+_SETTLED_TAUS = 12.0  # exp(-12) is 1/600 of an 8-bit step
+_FLICKER_BLOCK = 4096
+_STEEPEST_LUT = 0.1  # sin(3 pi x) of this size is where a table of codes stops being monotone
+
+
+@dataclass(frozen=True)
+class SlmSettings:
+    """A panel and its imperfections.
+
+    Attributes:
+        native_rows, native_columns: pixels of the panel; a macropixel is the largest whole number of them.
+        lut_nonlinearity: largest deviation of the phase from linear, in turns of 2 pi.
+        pixel_scale: standard deviation of the field scale N(1, pixel_scale), macropixel to macropixel.
+        fill_factor: common factor on the field.
+        flicker_rad: rms of the flicker phase. flicker_period_s: how long one flicker phase lasts.
+        tau_rise_s, tau_fall_s: settling times of fields that go up and down; 0 is immediate.
+        settle_tick_s: while settling, the field moves at these ticks after the frame change.
+        crosstalk_px: width (sigma) of the edge between native pixels, in pixels.
+    """
+
+    native_rows: int = 1080
+    native_columns: int = 1920
+    lut_nonlinearity: float = 0.075
+    pixel_scale: float = 0.02
+    fill_factor: float = 0.93
+    flicker_rad: float = 0.02
+    flicker_period_s: float = 1e-3
+    tau_rise_s: float = 7e-3
+    tau_fall_s: float = 5e-3
+    settle_tick_s: float = 1e-4
+    crosstalk_px: float = 0.2
+
+    def __post_init__(self) -> None:
+        require(self, 0, _STEEPEST_LUT, "lut_nonlinearity")
+        require(self, 0, 0.3, "pixel_scale")
+        require(self, 0, 1, "fill_factor", "tau_rise_s", "tau_fall_s", "flicker_rad")
+        require(self, 0, 0.6, "crosstalk_px")
+        require(self, 1e-6, math.inf, "flicker_period_s", "settle_tick_s")
+
+    @classmethod
+    def ideal(cls) -> SlmSettings:
+        """field = -cos(pi code / last code), at once and for ever."""
+        return cls(lut_nonlinearity=0, pixel_scale=0, fill_factor=1, flicker_rad=0, tau_rise_s=0, tau_fall_s=0, crosstalk_px=0)
+
+
+def true_phase(bits: int, settings: SlmSettings, noise: Noise) -> NDArray[np.float64]:
+    """(2**bits,) phase of every code in rad: linear from 0 to 2 pi plus a smooth, monotone deviation that the seed chooses."""
+    x = np.linspace(0, 1, 2**bits)
+    harmonics = np.sin(np.pi * np.outer(np.arange(1, 4), x))
+    deviation = noise.normal(3, np.float64) @ harmonics
+    return np.asarray(2 * np.pi * (x + settings.lut_nonlinearity * deviation / np.abs(deviation).max()))
+
+
+def leak(crosstalk_px: float, macropixel_px: int) -> float:
+    """Fraction of a macropixel's field that ends in each neighbour: a Gaussian edge moves sigma/sqrt(2 pi) pixels across."""
+    return crosstalk_px / (math.sqrt(2 * math.pi) * macropixel_px)
+
+
+def _blur(light: Floats, fraction: float) -> Floats:
+    if not fraction:
+        return light
+    side = light * fraction
+    blurred = light * (1 - 2 * fraction)
+    blurred[:, 1:] += side[:, :-1]
+    blurred[:, :-1] += side[:, 1:]
+    return blurred
+
+
+class Panel:
+    """A panel of rows x cols macropixels; shows code 0 until something else is shown.
+
+    Attributes:
+        phase_rad: (2**bits,) true phase of every code. scale: (rows, cols) true field scale, fill factor included.
+    """
+
+    def __init__(self, rows: int, cols: int, bits: int, settings: SlmSettings, noise: Noise, dtype: DTypeLike = np.float32) -> None:
+        s = settings
+        if not (1 <= rows <= s.native_rows and 1 <= cols <= s.native_columns):
+            raise ValueError(f"{rows} x {cols} macropixels do not fit on {s.native_rows} x {s.native_columns} pixels")
+        if not 1 <= bits <= 16:
+            raise ValueError(f"a panel of {bits} bits; allowed is 1 to 16")
+        self._settings, self._noise, self._shape, self._codes_end = s, noise, (rows, cols), 2**bits
+        self.phase_rad = true_phase(bits, s, noise.child("lut"))
+        scale = 1 + s.pixel_scale * noise.child("scale").normal((rows, cols), np.float64)
+        self.scale = Constant(s.fill_factor * scale)
+        self._cosine = np.asarray(-np.cos(self.phase_rad / 2), dtype)
+        self._sine = np.asarray(np.sin(self.phase_rad / 2), dtype)
+        self._leaks = leak(s.crosstalk_px, s.native_rows // rows), leak(s.crosstalk_px, s.native_columns // cols)
+        self._settled_s = _SETTLED_TAUS * max(s.tau_rise_s, s.tau_fall_s)
+        self._flicker_block: tuple[int, Floats] = (-1, np.zeros(0))
+        self._version, self._since_s = 0, -math.inf
+        self._codes: NDArray[Any] = np.zeros((rows, cols), np.uint8)
+        self._target = self._look_up(self._cosine)
+        self._change: Floats | None = None
+        self._cached: tuple[tuple[int, int, int], Floats] | None = None
+
+    def show(self, codes: NDArray[np.unsignedinteger[Any]], now_s: float) -> None:
+        """Start to change to `codes` (rows, cols), unsigned integers below 2**bits, at bench time `now_s`."""
+        if codes.shape != self._shape or codes.dtype.kind != "u":
+            raise ValueError(f"a frame is an unsigned integer array of shape {self._shape}, not {codes.dtype}{list(codes.shape)}")
+        if self._codes_end < 2 ** (8 * codes.dtype.itemsize) and codes.max() >= self._codes_end:
+            raise ValueError(f"a frame holds code {codes.max()}; the last one is {self._codes_end - 1}")
+        before = self._without_flicker(now_s) if self._settled_s else None
+        self._codes = codes.copy()
+        self._target = self._look_up(self._cosine)
+        self._change = None if before is None else np.subtract(before, self._target)
+        self._since_s = now_s
+        self._version += 1
+
+    def key(self, now_s: float) -> tuple[int, int, int]:
+        """Changes when the field changes: (frame, flicker interval, settling tick or -1 when settled)."""
+        s, elapsed_s = self._settings, now_s - self._since_s
+        settling = math.floor(max(0.0, elapsed_s) / s.settle_tick_s + 1e-6) if elapsed_s < self._settled_s else -1
+        flicker = math.floor(now_s / s.flicker_period_s + 1e-6) if s.flicker_rad else 0
+        return self._version, flicker, settling
+
+    def field(self, now_s: float) -> Floats:
+        """(rows, cols) field transmissions at bench time `now_s`; read-only, the same array as long as `key` is the same."""
+        key = self.key(now_s)
+        if self._cached is None or self._cached[0] != key:
+            field = self._flickering(key[1])
+            if key[2] >= 0:
+                field = self._add_rest(field, key[2])
+            field.flags.writeable = False
+            self._cached = key, field
+        return self._cached[1]
+
+    def blur_columns(self, x: Floats) -> Floats:
+        """(T, cols) light as it reaches the columns; what leaks over the panel's edge is lost, so the operator is self-adjoint."""
+        return _blur(x, self._leaks[1])
+
+    def blur_rows(self, z: Floats) -> Floats:
+        """(T, rows) light as it leaves the rows; self-adjoint as well, so backward light sees the same."""
+        return _blur(z, self._leaks[0])
+
+    def flicker_rad(self, interval: int) -> float:
+        """The panel's phase in a flicker interval; drawn in blocks, so that it does not depend on what was asked before."""
+        block, index = divmod(interval, _FLICKER_BLOCK)
+        if self._flicker_block[0] != block:
+            self._flicker_block = block, self._noise.child(f"flicker {block}").normal(_FLICKER_BLOCK, np.float64)
+        return self._settings.flicker_rad * float(self._flicker_block[1][index])
+
+    def _look_up(self, table: Floats) -> Floats:
+        field = np.empty(self._shape, table.dtype)
+        # every code was checked; "wrap" is the faster of the modes that do not check again
+        np.take(table, self._codes, mode="wrap", out=field)
+        field *= self.scale.like(field)
+        return field
+
+    def _flickering(self, interval: int) -> Floats:
+        """The target with -cos((phase + flicker)/2), by the sum of angles on the table."""
+        if not self._settings.flicker_rad:
+            return self._target.copy()
+        half = self.flicker_rad(interval) / 2
+        return self._look_up(self._cosine * math.cos(half) + self._sine * math.sin(half))
+
+    def _without_flicker(self, now_s: float) -> Floats:
+        tick = self.key(now_s)[2]
+        return self._target if tick < 0 else self._add_rest(self._target.copy(), tick)
+
+    def _add_rest(self, field: Floats, tick: int) -> Floats:
+        """`field` plus what the last change has still to go; the sign of the change decides on the time constant."""
+        s, change = self._settings, self._change
+        if change is None:
+            return field
+        elapsed_s = tick * s.settle_tick_s
+        rise, fall = (math.exp(-elapsed_s / tau_s) if tau_s else 0.0 for tau_s in (s.tau_rise_s, s.tau_fall_s))
+        # change = before - target is negative where the field rises: mean and half difference spare a mask
+        part = np.multiply(change, 0.5 * (fall + rise))
+        field += part
+        if rise != fall:
+            np.abs(change, out=part)
+            part *= 0.5 * (fall - rise)
+            field += part
+        return field

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class MacropixelSlm(ABC):
 
     Options: ClassVar[type] = SlmOptions
     kind: ClassVar[str] = "SpatialLightModulator"
+    link_options: ClassVar[dict[str, Any]] = {}
     most_bits: ClassVar[int] = 8
     identity: str
 
@@ -114,6 +115,21 @@ class MacropixelSlm(ABC):
         codes = np.empty(bank.shape, self._frame.dtype)
         encode(bank, self._tables, np.empty(bank.shape, np.float32), np.empty(bank.shape, np.intp), codes)
         return fields_of(codes, self._tables).astype(bank.dtype)
+
+    def correct(self, commanded: Floats, measured: Floats) -> None:
+        """Replace the tables of codes by what was measured: from now on a commanded field is the code that measurement says shows it.
+
+        Args:
+            commanded: (n,) rising fields that were commanded, from the lowest to the highest. measured: (n,) what they gave, scaled to -1 to 1 at the ends.
+
+        Raises:
+            TableError: too few points, or the measured fields do not rise.
+        """
+        if len(commanded) < 3 or not (np.all(np.diff(commanded) > 0) and np.all(np.diff(measured) > 0)):
+            raise TableError(f"{self.port}: a response is 3 or more points that rise; measured steps are as small as {np.diff(measured).min(initial=0):.3g}")
+        phase_of = [2 * np.arccos(-np.clip(fields, -1, 1)) for fields in (commanded, measured)]
+        self._tables = lookup(np.interp(2 * np.arccos(-np.clip(self._tables.fields, -1, 1)), *phase_of), self.port)
+        self._row = None
 
     def _only_row(self, order: Ints) -> int:
         if order.size == 0 or (order.size > 1 and not (order == order[0]).all()):

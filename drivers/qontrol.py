@@ -71,11 +71,12 @@ class Qontrol:
     def __init__(self, link: Link, options: QontrolOptions, port: str) -> None:
         self._link, self._port, self._first, self._tolerance = link, port, options.first, options.tolerance
         self.identity, modules = self._identify()
+        self._name = self.identity.partition(",")[0] + (f" and {len(modules) - 1} more" if len(modules) > 1 else "")
         self._chain = sum(modules)
         self._count = options.channels or self._chain - options.first
         if self._count < 1 or options.first + self._count > self._chain:
             raise BenchFileError(
-                f"{port}: first = {options.first}, channels = {options.channels}: {self.identity} has channels 0 to {self._chain - 1}"
+                f"{port}: first = {options.first}, channels = {options.channels}: {self._name} has channels 0 to {self._chain - 1}"
             )
         volts, amperes = self._quantity("V", "V", 1.0), self._quantity("I", "mA", mA)
         by_current = options.mode == "current"
@@ -106,7 +107,7 @@ class Qontrol:
             raise TableError(f"{self._port}: no bank was loaded before")
         rows = np.unique(order)
         if rows.size != 1:
-            raise TableError(f"{self._port}: {self.identity} cannot be sequenced; a table names one of its rows, not {rows.size}")
+            raise TableError(f"{self._port}: {self._name} cannot be sequenced; a table names one of its rows, not {rows.size}")
         row = np.asarray(rows_of(self._bank, rows)[0], np.float64)
         if row.shape != (self._count,):
             raise TableError(f"{self._port}: a row has {row.size} values; the port has {self._count} channels")
@@ -145,7 +146,7 @@ class Qontrol:
         try:
             self._insist(lambda: self._compare(zeros))
         except LabonnError as failed:
-            raise problem or failed from failed
+            raise failed from problem
 
     def close(self) -> None:
         """Let go of the instrument."""
@@ -172,7 +173,7 @@ class Qontrol:
         if not 0 < value <= quantity.full:
             raise BenchFileError(
                 f"{self._port}: compliance_{quantity.unit.lower()} = {format_quantity(value, quantity.unit)} is outside 0 to "
-                f"{format_quantity(quantity.full, quantity.unit)} (full scale of {self.identity}; zero would allow nothing)"
+                f"{format_quantity(quantity.full, quantity.unit)} (full scale of {self._name}; zero would allow nothing)"
             )
         return value
 
@@ -189,7 +190,7 @@ class Qontrol:
         self._send(values)
         self._compare(values)
         if getattr(self._link, "unasked", None):
-            raise UnknownStateError(f"{self._port}: {self.identity} powered up by itself (E90): its limits are lost; open the bench again")
+            raise UnknownStateError(f"{self._port}: {self._name} powered up by itself (E90): its limits are lost; open the bench again")
 
     def _send(self, values: Floats) -> None:
         for first, end in self._blocks:
@@ -206,9 +207,10 @@ class Qontrol:
         if bad.size:
             i = int(bad[0])
             w, r, a = (format_quantity(float(v), quantity.unit) for v in (wanted[i], read[i], allowed))
+            compliance = format_quantity(self._compliance, self._other.unit)
             raise UnknownStateError(
-                f"{self._port}/ch{first + i}: {what} was set to {w} and reads back {r}, more than {a} away ({bad.size} channels differ): "
-                f"the compliance of {format_quantity(self._compliance, self._other.unit)} is reached, the load is open, or the set was lost"
+                f"{self._port}/ch{first + i}: {what} was set to {w} and reads back {r}, more than {a} away "
+                f"({bad.size} of {read.size} channels are): the compliance of {compliance} is reached, the load open, or the set was lost"
             )
 
     def _insist(self, action: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ The server cannot be asked for its size: it must run with check_image_size=True,
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +20,6 @@ class SlmPyNetworkSlm(MacropixelSlm):
     """An 8-bit SLM of another computer."""
 
     transport: ClassVar[str] = "slmpynet"
-    link_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, link: Link, options: SlmOptions, port: str) -> None:
         super().__init__(options, port)

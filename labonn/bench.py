@@ -145,7 +145,8 @@ class Bench:
                 self._loaded.pop(name, None)
         self._each("load", segment.orders, lambda name: self._load(name, segment))
         self._each("arm", read, lambda name: self._detectors[name].arm(segment.shots, segment.dwell_s))
-        self._trigger.fire(segment.shots, segment.dwell_s)
+        if segment.orders or read:
+            self._trigger.fire(segment.shots, segment.dwell_s)
         return self._each("fetch", read, lambda name: self._detectors[name].fetch())
 
     def _holds(self, name: str, bank: Bank, row: int) -> bool:

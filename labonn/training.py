@@ -14,6 +14,7 @@ from labonn.errors import ProcedureError
 from labonn.gradients import DERIVATIVES, ERRORS, Method, backprop, measure_outputs
 from labonn.network import Network, image_volts
 from labonn.optimizers import BY_NAME
+from labonn.response import measure_responses
 from labonn.shots import Bank, Ints, Readings, ShotTable
 
 Tables = Generator[ShotTable, Readings, Any]
@@ -99,18 +100,23 @@ def initial_weights(sizes: Sequence[int], depth: float, seed: int, dtype: type =
     return [(rng.choice([-1, 1], shape) * rng.normal(0.15, 0.15, shape)).astype(dtype) for shape in shapes]
 
 
-def set_up(network: Network, digits: Digits, weights: Sequence[Floats]) -> Tables:
-    """Bring the bench to its working point: path gains, ovens, and all images and targets in the modulators' memories."""
-    network.fit_gains(weights)
-    banks: dict[str, Bank] = {"gain": network.currents()}
-    if network.layers.hidden:
-        banks["ovens"] = network.temperatures()
+def warm_up(network: Network) -> Tables:
+    """Ovens to their temperature, detector offsets, and how the SLMs answer; returns port -> response (labonn.response)."""
+    banks: dict[str, Bank] = {"ovens": network.temperatures()} if network.layers.hidden else {}
+    banks["gain"] = np.maximum(network.specs["gain"].lower, 0)[None, :]
     first = yield ShotTable(banks, dwell_s=network.dwell_s, read=("output",))
     network.dtype = np.float64 if first["output"].dtype == np.float64 else np.float32
+    yield from measure_dark(network)
+    return (yield from measure_responses(network))
+
+
+def set_up(network: Network, digits: Digits, weights: Sequence[Floats]) -> Tables:
+    """Path gains for the weights, and all images and targets into the modulators' memories."""
+    network.fit_gains(weights)
+    yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
     volts, start = image_volts(network, digits.images), np.zeros(1, np.int64)
     targets = network.optics.modulator.volts(np.eye(network.layers.sizes[-1], dtype=network.dtype))
     opened = network.optics.modulator.volts(np.ones((1, 1), network.dtype))
-    yield from measure_dark(network)
     yield ShotTable({"input": volts, "target": targets, "feedback": opened}, dict.fromkeys(("input", "target", "feedback"), start), network.dwell_s, ())
 
 
@@ -132,7 +138,7 @@ def train(network: Network, digits: Digits, settings: Settings, learned: Learned
     """Train from random weights; the best epoch by validation accuracy is in `learned.best`.
 
     Args:
-        network: of the open bench. watch: called after every step. kept: called after every epoch.
+        network: of a bench that has been warmed up. watch: called after every step. kept: called after every epoch.
     """
     learned.weights = initial_weights(network.layers.sizes, network.depth, settings.seed)
     yield from set_up(network, digits, learned.weights)

@@ -13,7 +13,7 @@ from labonn.network import Network
 from labonn.shots import Readings, ShotTable
 from labonn.training import Digits
 
-STEP = 1.0 / 64  # of the SLM field, to either side
+STEPS = {np.float32: 2.0**-5, np.float64: 2.0**-11}  # of the SLM field, to either side: far above noise, or far below curvature
 
 
 def check_gradients(
@@ -34,7 +34,7 @@ def check_gradients(
     found: dict[str, list[float]] = {"cosine_to_exact": [], "cosine_to_differences": [], "exact_deviation": []}
     for layer, weight in enumerate(weights):
         indices = rng.choice(np.flatnonzero(np.abs(exact.gradients[layer]).ravel() > 0), min(count, weight.size), replace=False)
-        truth = yield from central_differences(network, weights, layer, indices, STEP, rows, targets, labels)
+        truth = yield from central_differences(network, weights, layer, indices, STEPS[network.dtype], rows, targets, labels)
         at = exact.gradients[layer].ravel()[indices]
         found["cosine_to_exact"].append(cosine(used.gradients[layer], exact.gradients[layer]))
         found["cosine_to_differences"].append(cosine(used.gradients[layer].ravel()[indices], truth))

@@ -21,8 +21,9 @@ from labonn.layers import layers_of
 from labonn.network import Network
 from labonn.optics import CELLS, Optics
 from labonn.optimizers import BY_NAME
+from labonn.response import commanded_fields
 from labonn.runs import Run
-from labonn.training import Digits, Learned, Settings, test_best, train
+from labonn.training import Digits, Learned, Settings, test_best, train, warm_up
 from procedures.benches import vapour_cell
 from procedures.gradient_check import check_gradients
 
@@ -36,7 +37,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--cell", choices=CELLS, help="how the cells are believed to absorb (default: the bench file's, or eq4)")
     add("--derivative", choices=DERIVATIVES, default="optical", help="of the absorbers, in the backward light (default %(default)s)")
     add("--error", choices=ERRORS, default="digital", help="how the output error is made (default %(default)s)")
-    add("--epochs", type=int, default=20, help="(default %(default)s)")
+    add("--epochs", type=int, default=40, help="(default %(default)s)")
     add("--batch", type=int, default=64, help="images a step (default %(default)s)")
     add("--lr", type=float, default=None, help="learning rate (default 5e-4 for adam, 0.1 for sgd)")
     add("--optimizer", choices=tuple(BY_NAME), default="adam", help="(default %(default)s)")
@@ -76,6 +77,8 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     network = Network(layers, optics, bench.specs, args.optical_depth, args.dwell, shown=[bench.ports[p].shown for p in layers.weights()])
     digits, settings, learned = _digits(data, args.limit, run.seed), _settings(args, run.seed), Learned()
     run.keep("weights", lambda: _arrays(learned))
+    corrected = _correct_slms(bench, bench.run(warm_up(network)))
+    run.event(f"SLM responses measured; largest correction of a field: {corrected}")
     steps = settings.epochs * -(-len(digits.train) // settings.batch)
     with run.progress(steps) as progress:
 
@@ -98,6 +101,16 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     if data.note:
         result["note"] = data.note
     return result
+
+
+def _correct_slms(bench: Bench, responses: dict[str, Any]) -> dict[str, float]:
+    """Give every SLM's driver the response that was measured, where it is off by more than half a gray step; largest corrections."""
+    fields, corrected = commanded_fields(), {}
+    for port, measured in responses.items():
+        corrected[port] = round(float(np.abs(measured - fields).max()), 5)
+        if corrected[port] > 0.5 * float(bench.specs[port].step.max()):
+            bench.ports[port].correct(fields, measured)
+    return corrected
 
 
 def _settings(args: argparse.Namespace, seed: int) -> Settings:

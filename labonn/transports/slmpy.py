@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import math
 import socket
 import struct
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from labonn.errors import ConnectError, DesyncError, LinkClosedError, LinkTimeoutError
+from labonn.errors import ConnectError, DesyncError, LinkClosedError, LinkError, LinkTimeoutError
 from labonn.links import CONNECT_TIMEOUT_S, DEFAULT_TIMEOUT_S, Link, query_options
 
 DEFAULT_PORT = 9999
@@ -127,6 +128,8 @@ def open_link(url: str, **options: Any) -> SlmPyLink:
     """slmpynet://host:9999?compression=zlib&timeout_s=2; compression zlib, gzip, bz2 or none, as the server was started with."""
     asked = query_options(url, {"compression": "zlib", "timeout_s": DEFAULT_TIMEOUT_S} | options)
     _check_compression(url, asked["compression"])
+    if not 0 < asked["timeout_s"] < math.inf:
+        raise LinkError(f"{url}: timeout_s is {asked['timeout_s']:g}; it must be positive and finite")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or DEFAULT_PORT

@@ -18,6 +18,7 @@ from labonn.registry import load
 from sim_backends.messagelinks import SimulatedMessageLink, ZmqServer
 from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
+from sim_backends.slmpylinks import simulated_link
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Instruments:
             raise ConnectError(f"sim://{name}: the simulated bench has no such instrument") from None
         if hasattr(emulator, "handle_parts"):
             return SimulatedMessageLink(emulator, self._clock)
+        if self._file.ports[port].driver.transport == "slmpynet":
+            return simulated_link(emulator, self._clock, f"sim://{name}")
         if hasattr(emulator, "feed"):
             return SimulatedLink(emulator, self._clock, where=f"sim://{name}", **self._file.ports[port].driver.link_options)
         return emulator
@@ -97,7 +100,8 @@ class Instruments:
         else:
             return None
         self._servers.append(server)
-        return str(server.url)
+        scheme, _, rest = str(server.url).partition("://")
+        return f"slmpynet://{rest}" if driver.transport == "slmpynet" else f"{scheme}://{rest}"
 
     def close(self) -> None:
         """Stop serving."""

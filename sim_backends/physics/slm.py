@@ -1,7 +1,8 @@
 """The LCoS panel: gray codes in, signed field transmissions out, with what liquid crystals do on the way.
 
 field = scale x fill factor x -cos(phase/2): code 0 is -1, the last code +1. The panel settles in the field domain; flicker is
-one phase for the whole panel, so it changes the table of codes and not each pixel. Crosstalk between pixels is linear in the light
+that of the pulse sequences that make up each code, so it changes the table of codes and not each pixel: pixels of one code flicker in step,
+those of different codes (for 9 bits and more: of different high bytes) do not. Crosstalk between pixels is linear in the light
 and is therefore applied to the light: field matrix F acts as z = blur_rows(F blur_columns(x)).
 """
 
@@ -18,7 +19,7 @@ from sim_backends.physics.arrays import Constant, Floats, require
 from sim_backends.physics.noise import Noise
 
 _SETTLED_TAUS = 12.0  # exp(-12) is 1/600 of an 8-bit step
-_FLICKER_BLOCK = 4096
+_FLICKERS = 256  # pulse sequences that flicker independently
 _STEEPEST_LUT = 0.1  # sin(3 pi x) of this size is where a table of codes stops being monotone
 
 
@@ -31,7 +32,7 @@ class SlmSettings:
         lut_nonlinearity: largest deviation of the phase from linear, in turns of 2 pi.
         pixel_scale: standard deviation of the field scale N(1, pixel_scale), macropixel to macropixel.
         fill_factor: common factor on the field.
-        flicker_rad: rms of the flicker phase. flicker_period_s: how long one flicker phase lasts.
+        flicker_rad: rms of the flicker phase of a code. flicker_period_s: how long one set of flicker phases lasts.
         tau_rise_s, tau_fall_s: settling times of fields that go up and down; 0 is immediate.
         settle_tick_s: while settling, the field moves at these ticks after the frame change.
         crosstalk_px: width (sigma) of the edge between native pixels, in pixels.
@@ -98,15 +99,15 @@ class Panel:
             raise ValueError(f"{rows} x {cols} macropixels do not fit on {s.native_rows} x {s.native_columns} pixels")
         if not 1 <= bits <= 16:
             raise ValueError(f"a panel of {bits} bits; allowed is 1 to 16")
-        self._settings, self._noise, self._shape, self._codes_end = s, noise, (rows, cols), 2**bits
+        self._settings, self._shape, self._codes_end = s, (rows, cols), 2**bits
+        self._noise_of_flicker = noise.child("flicker")
         self.phase_rad = true_phase(bits, s, noise.child("lut"))
         scale = 1 + s.pixel_scale * noise.child("scale").normal((rows, cols), np.float64)
         self.scale = Constant(s.fill_factor * scale)
         self._cosine = np.asarray(-np.cos(self.phase_rad / 2), dtype)
-        self._sine = np.asarray(np.sin(self.phase_rad / 2), dtype)
         self._leaks = leak(s.crosstalk_px, s.native_rows // rows), leak(s.crosstalk_px, s.native_columns // cols)
         self._settled_s = _SETTLED_TAUS * max(s.tau_rise_s, s.tau_fall_s)
-        self._flicker_block: tuple[int, Floats] = (-1, np.zeros(0))
+        self._flicker: tuple[int, Floats] = (-1, np.zeros(1))
         self._version, self._since_s = 0, -math.inf
         self._codes: NDArray[Any] = np.zeros((rows, cols), np.uint8)
         self._target = self._look_up(self._cosine)
@@ -152,12 +153,13 @@ class Panel:
         """(T, rows) light as it leaves the rows; self-adjoint as well, so backward light sees the same."""
         return _blur(z, self._leaks[0])
 
-    def flicker_rad(self, interval: int) -> float:
-        """The panel's phase in a flicker interval; drawn in blocks, so that it does not depend on what was asked before."""
-        block, index = divmod(interval, _FLICKER_BLOCK)
-        if self._flicker_block[0] != block:
-            self._flicker_block = block, self._noise.child(f"flicker {block}").normal(_FLICKER_BLOCK, np.float64)
-        return self._settings.flicker_rad * float(self._flicker_block[1][index])
+    def flicker_rad(self, interval: int) -> Floats:
+        """(2**bits,) flicker phase of every code in this interval; drawn anew when another interval is asked for."""
+        if self._flicker[0] != interval:
+            count = min(self._codes_end, _FLICKERS)
+            drawn = self._settings.flicker_rad * self._noise_of_flicker.normal(count, np.float64)
+            self._flicker = interval, np.repeat(drawn, self._codes_end // count)
+        return self._flicker[1]
 
     def _look_up(self, table: Floats) -> Floats:
         field = np.empty(self._shape, table.dtype)
@@ -167,11 +169,10 @@ class Panel:
         return field
 
     def _flickering(self, interval: int) -> Floats:
-        """The target with -cos((phase + flicker)/2), by the sum of angles on the table."""
+        """The target with -cos((phase + flicker)/2)."""
         if not self._settings.flicker_rad:
             return self._target.copy()
-        half = self.flicker_rad(interval) / 2
-        return self._look_up(self._cosine * math.cos(half) + self._sine * math.sin(half))
+        return self._look_up(-np.cos(0.5 * (self.phase_rad + self.flicker_rad(interval))).astype(self._target.dtype))
 
     def _without_flicker(self, now_s: float) -> Floats:
         tick = self.key(now_s)[2]

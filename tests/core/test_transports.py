@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import pyvisa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from labonn.clock import SimulatedClock
 from labonn.errors import ConnectError, DesyncError, LinkClosedError, LinkError, LinkTimeoutError, MissingPackageError
 from labonn.links import connect
 from labonn.transports.lines import LineLink, cut, line_options, set_aside
+from labonn.transports.visa import VisaStream
 from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
 
@@ -280,6 +282,46 @@ def test_without_pyvisa_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "pyvisa", None)
     with pytest.raises(MissingPackageError, match=r'pip install "labonn\[visa\]"'):
         connect("visa://TCPIP::127.0.0.1::1::SOCKET")
+
+
+class Gpib:
+    """A message-based VISA resource: reading without a request is an error, device clear forgets a reply."""
+
+    resource_name, timeout = "GPIB0::5::INSTR", 2000.0
+
+    def __init__(self) -> None:
+        self.output: list[bytes] = []
+        self.clears = 0
+
+    def write_raw(self, data: bytes) -> None:
+        if data == b"gone\n":
+            raise pyvisa.errors.VisaIOError(pyvisa.constants.StatusCode.error_connection_lost)
+        self.output += [] if data.startswith(b"mute") else [data]
+
+    def read_raw(self, size: int) -> bytes:
+        assert self.timeout == 150.0
+        if not self.output:
+            raise pyvisa.errors.VisaIOError(pyvisa.constants.StatusCode.error_timeout)
+        return self.output.pop(0)
+
+    def clear(self) -> None:
+        self.clears += 1
+
+    def close(self) -> None:
+        self.output = []
+
+
+def test_a_visa_message_resource_is_cleared_after_a_lost_reply_and_trusted_again() -> None:
+    resource = Gpib()
+    link = LineLink(VisaStream(resource, "visa://GPIB0::5::INSTR"), "visa://GPIB0::5::INSTR", line_options("visa://", FAST))
+    assert link.exchange(b"*IDN?") == b"*IDN?"
+    with pytest.raises(LinkTimeoutError, match="GPIB0::5::INSTR: no complete reply"):
+        link.exchange(b"mute")
+    assert resource.clears == 1
+    assert link.exchange(b"again?") == b"again?"
+    with pytest.raises(LinkClosedError, match="the instrument is gone"):
+        link.exchange(b"gone")
+    link.close()
 
 
 def test_a_visa_socket_does_not_wait_for_nagle() -> None:

@@ -18,7 +18,16 @@ from drivers import mecom
 from drivers.meerstetter import Meerstetter, MeerstetterOptions
 from labonn.clock import SimulatedClock
 from labonn.devices import Actuator, Heaters
-from labonn.errors import DesyncError, LabonnError, LimitError, LinkClosedError, LinkTimeoutError, RefusedError, TableError, UnknownStateError
+from labonn.errors import (
+    DesyncError,
+    LabonnError,
+    LimitError,
+    LinkClosedError,
+    LinkTimeoutError,
+    RefusedError,
+    TableError,
+    UnknownStateError,
+)
 from labonn.links import connect
 from sim_backends.firmware.meerstetter import MeerstetterFirmware
 from sim_backends.served import serve_pty, serve_tcp
@@ -60,7 +69,8 @@ def served(way: str, firmware: MeerstetterFirmware, clock: SimulatedClock) -> It
     if way == "in process":
         yield SimulatedLink(firmware, clock, **Meerstetter.link_options)
         return
-    with (serve_tcp if way == "tcp" else serve_pty)(firmware, clock) as url, contextlib.closing(connect(url, **Meerstetter.link_options)) as link:
+    serve = serve_tcp if way == "tcp" else serve_pty
+    with serve(firmware, clock) as url, contextlib.closing(connect(url, **Meerstetter.link_options)) as link:
         yield link
 
 
@@ -249,7 +259,7 @@ def test_safe_gets_through_passing_trouble_and_switches_off_what_it_can() -> Non
     firmware = MeerstetterFirmware(instances=3)
     tec, link = opened(firmware)
     hold(tec, [60.0, 60.0, 60.0])
-    link.faults = [LinkTimeoutError("lost"), DesyncError("late"), None, flipped]
+    link.faults = [LinkTimeoutError("lost"), None, flipped, None, None, DesyncError("late")]
     tec.safe()
     assert not firmware.enabled.any()
     firmware.enabled[:] = True
@@ -299,7 +309,7 @@ class Answers:
     def close(self) -> None: ...
 
 
-PAYLOADS = [b"", b"+07", b"+", b"+zz", b"00000000", b"7FC00000", b"00C22000004316 000".replace(b" ", b"0"), b"1161-TEC SW v6.31   ", b"0" * 18]
+PAYLOADS = [b"", b"+07", b"+", b"+zz", b"00000000", b"7FC00000", b"00C220000043160000", b"1161-TEC SW v6.31   ", b"0" * 18]
 
 
 @settings(max_examples=200, deadline=None)

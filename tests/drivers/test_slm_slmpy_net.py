@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from drivers.slm_slmpy_net import SlmPyNetworkSlm
+from labonn.clock import SimulatedClock
 from labonn.devices import SpatialLightModulator
 from labonn.errors import ConnectError, DesyncError, LinkClosedError, LinkError, LinkTimeoutError, RefusedError
 from labonn.links import connect
-from labonn.transports.slmpy import SlmPyLink, frame
+from labonn.transports.slmpy import frame
 from sim_backends.firmware.slm_slmpy import SlmPyServerFirmware
+from sim_backends.slmpylinks import simulated_link
 
 ONE = np.array([0])
 PANEL = (24, 40)
@@ -188,11 +190,23 @@ def test_a_link_that_answers_something_else_is_a_desync_of_the_driver(mocker):
         driver.safe()
 
 
-def test_the_same_framing_serves_a_wire_without_a_socket(mocker):
-    firmware = SlmPyServerFirmware(PANEL, "gzip")
-    link = SlmPyLink(mocker.Mock(exchange=lambda request, lines=1: firmware.feed(request)), "gzip")
+def test_in_a_dry_run_the_same_framing_goes_to_the_emulator_and_its_wire_takes_simulated_time():
+    clock, firmware = SimulatedClock(), SlmPyServerFirmware(PANEL)
+    link = simulated_link(firmware, clock, "sim://weights/0")
     assert link.exchange(PICTURE) == b"done"
     assert firmware.frame.tobytes() == PICTURE
+    assert clock.now() == pytest.approx(8e-9 * (len(frame(PICTURE, "zlib")) + 4))
+    link.close()
+    with pytest.raises(LinkClosedError, match="sim://weights/0: this link was closed"):
+        link.exchange(PICTURE)
+
+
+def test_a_lost_message_of_a_dry_run_times_out_in_simulated_time(mocker):
+    clock = SimulatedClock()
+    link = simulated_link(mocker.Mock(feed=lambda data: b"", wire_s=lambda sent, received: 0.0), clock)
+    with pytest.raises(LinkTimeoutError, match="no answer within 2 s"):
+        link.exchange(PICTURE)
+    assert clock.now() == 2.0
 
 
 def test_nobody_at_the_address_is_a_quick_connect_error():
@@ -211,6 +225,7 @@ def test_nobody_at_the_address_is_a_quick_connect_error():
         ("slmpynet://?timeout_s=1", ConnectError, "no host; write slmpynet://host:9999"),
         ("slmpynet://host:banana", ConnectError, "banana"),
         ("slmpynet://host?timeout_s=soon", LinkError, "timeout_s='soon' is not a float"),
+        ("slmpynet://host?timeout_s=0", LinkError, "timeout_s is 0; it must be positive"),
         ("slmpynet://host?level=9", LinkError, "unknown option 'level'"),
     ],
 )

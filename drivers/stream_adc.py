@@ -13,7 +13,7 @@ import numpy as np
 
 from drivers.stream import StreamClient
 from labonn.channels import ChannelSpec, Floats, NumberedNames
-from labonn.errors import DesyncError
+from labonn.errors import DesyncError, LimitError, UnknownStateError
 from labonn.links import MessageLink
 
 
@@ -56,16 +56,30 @@ class StreamAdc:
         self._stream = StreamClient(link, port, "adc", options.channels)
         self._port, self.identity, number = port, self._stream.identity, self._stream.number
         self._float = self._stream.about.get("format") in ("<f4", "<f8")
-        self._scale, self._offset = number("scale"), number("offset")
-        step = np.float64(0.0 if self._float else self._scale)
+        self._scale: Any = np.float32(number("scale"))
+        self._offset = number("offset")
+        self._largest_v = max([float(r) for r in self._stream.about.get("ranges") or []], default=number("upper"))
+        step = np.float64(0.0 if self._float else number("scale"))
         lower, upper = np.float64(number("lower")), np.float64(number("upper"))
         self.spec = ChannelSpec(NumberedNames("ch", options.channels), "V", lower, upper, step, np.float64(0.0), depth=int(number("depth")))
         self._shots, self.saturated = 0, 0
 
-    def set_range(self, full_scale_v: float) -> None:
-        """Take the smallest range that holds `full_scale_v` volts."""
-        reply, _ = self._stream.ask("range", full_scale=full_scale_v)
-        self._scale = float(reply["scale"])
+    def set_range(self, full_scale_v: float | Floats) -> Floats:
+        """Take, channel by channel, the smallest range that holds `full_scale_v` volts; (D,) the ranges taken.
+
+        Raises:
+            LimitError: beyond the largest range. UnknownStateError: the instrument took a smaller range than was asked for.
+        """
+        count, largest = len(self.spec), self._largest_v
+        wanted = np.array(np.broadcast_to(np.asarray(full_scale_v, "<f8"), (count,)))
+        if not (np.all(wanted > 0) and np.all(wanted <= largest)):
+            channel = int(np.argmin((wanted > 0) & (wanted <= largest)))
+            raise LimitError(f"{self._port}/ch{channel}: a range of {wanted[channel]:g} V is not above 0 and up to {largest:g} V (driver)")
+        _, arrays = self._stream.ask("range", [wanted])
+        if len(arrays) != 2 or any(a.shape != (count,) for a in arrays) or not np.all(arrays[0] >= wanted * (1 - 1e-9)):
+            raise UnknownStateError(f"{self._port}: ranges were asked for, and the instrument did not take them")
+        self._scale = arrays[1].astype(np.float32)
+        return arrays[0]
 
     def arm(self, shots: int, dwell_s: float) -> None:
         """Wait for the trigger."""
@@ -101,5 +115,5 @@ class StreamAdc:
     def _volts(self, codes: Any) -> Floats:
         if self._float:
             return np.asarray(codes)
-        volts = np.multiply(codes, np.float32(self._scale), dtype=np.float32)
+        volts = np.multiply(codes, self._scale, dtype=np.float32)
         return volts if self._offset == 0 else volts + np.float32(self._offset)

@@ -90,9 +90,9 @@ class Heaters(Actuator, Protocol):
 
 @runtime_checkable
 class Photodetectors(Detector, Protocol):
-    """Photodetector arrays; `set_range` chooses the full scale in volts (the smallest that holds it)."""
+    """Photodetector arrays; `set_range` chooses the full scale in volts, one or one a channel (the smallest that holds it)."""
 
-    def set_range(self, full_scale_v: float) -> None: ...
+    def set_range(self, full_scale_v: float | Floats) -> Floats: ...
 
 
 def kinds_of(device: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,21 +68,23 @@ def backprop(network: Network, method: Method, banks: Mapping[str, Bank], rows: 
     else:
         first = yield network.forward(banks, rows, forward)
         back, scale, tables = {}, 1.0, 1
+    signs: Floats | float = 1.0
     outputs = network.outputs(first)
     error = outputs - targets[labels]
     loss = 0.5 * float(np.vdot(error, error)) / len(rows)
     activations = [inputs, *(network.tapped(first, "forward_out") if hidden else [])]
     if hidden and not back:
-        volts, scale = network.error_volts(error)
+        signs = chop(len(rows), error.dtype)
+        volts, scale = network.error_volts(error * signs)
         back = yield ShotTable({"error": volts}, {"error": np.arange(len(rows)), "input": rows}, network.dwell_s, backward)
         tables += 1
     deltas = [error]
     if hidden:
         if method.derivative == "exact":
-            deltas = yield from _exact(network, first, back, scale, error)
+            deltas = yield from _exact(network, first, back, scale * signs, error)
             tables += len(hidden) - 1
         else:
-            deltas = _tapped_errors(network, method, first, back, scale, error)
+            deltas = _tapped_errors(network, method, first, back, scale * signs, error)
     gradients = [delta.T @ activation for delta, activation in zip(deltas, activations, strict=True)]
     for gradient in gradients:
         gradient *= gradient.dtype.type(1 / len(rows))
@@ -100,35 +103,41 @@ def optical_error_table(network: Network, banks: Mapping[str, Bank], rows: Ints,
     return ShotTable(banks, orders, network.dwell_s, read)
 
 
-def _tapped_errors(network: Network, method: Method, first: Readings, back: Readings, scale: float, error: Floats) -> list[Floats]:
+def _tapped_errors(network: Network, method: Method, first: Readings, back: Readings, scale: Floats | float, error: Floats) -> list[Floats]:
     """Errors at every layer from the taps behind the cells, corrected where that is wanted."""
-    deltas = [tap * tap.dtype.type(scale) for tap in network.tapped(back, "backward_out")]
+    deltas = [tap * np.asarray(scale, tap.dtype) for tap in network.tapped(back, "backward_out")]
     if method.derivative == "corrected":
         taps = zip(deltas, network.tapped(first, "forward_in"), network.tapped(first, "forward_out"), strict=True)
         deltas = [d * correction(network.optics.cell, before, after, network.depth) for d, before, after in taps]
     return [*deltas, error]
 
 
-def _exact(network: Network, first: Readings, back: Readings, scale: float, error: Floats) -> Generator[ShotTable, Readings, list[Floats]]:
+def _exact(network: Network, first: Readings, back: Readings, scale: Floats | float, error: Floats) -> Generator[ShotTable, Readings, list[Floats]]:
     """Errors at every layer, each read before its cell, multiplied by g' and sent on to the next by modulators."""
     before = network.tapped(first, "forward_in")
     deltas = [error]
     for cell in range(len(before) - 1, -1, -1):
-        arrived = network.tapped(back, "backward_in")[cell] * before[cell].dtype.type(scale)
+        arrived = network.tapped(back, "backward_in")[cell] * np.asarray(scale, before[cell].dtype)
         deltas.insert(0, arrived * derivative(network.optics.cell, before[cell], network.depth).astype(arrived.dtype, copy=False))
         if cell:
             back, scale = yield from _inject(network, cell, deltas[0])
     return deltas
 
 
-def _inject(network: Network, cell: int, errors: Floats) -> Generator[ShotTable, Readings, tuple[Readings, float]]:
+def chop(shots: int, dtype: Any) -> Floats:
+    """(shots, 1) signs + - + - ...: errors are sent with them and readings multiplied by them, so that detector offsets cancel in the mean."""
+    return np.where(np.arange(shots) % 2, -1, 1).astype(dtype)[:, None]
+
+
+def _inject(network: Network, cell: int, errors: Floats) -> Generator[ShotTable, Readings, tuple[Readings, Floats | float]]:
     """Send the errors of one cell backward from its own modulators, all other light off."""
+    signs = chop(len(errors), errors.dtype)
     columns = network.layers.injected()
-    volts, scale = network.error_volts(errors)
+    volts, scale = network.error_volts(errors * signs)
     bank = np.full((len(errors), columns[-1].stop), network.optics.modulator.bias_v, volts.dtype)  # type: ignore[union-attr]
     bank[:, columns[cell - 1]] = volts
     back = yield ShotTable({"inject": bank}, {"inject": np.arange(len(errors))}, network.dwell_s, ("backward_in",))
-    return back, scale
+    return back, scale * signs
 
 
 def measure_outputs(network: Network, banks: Mapping[str, Bank], rows: Ints, chunk: int = 1000) -> Generator[ShotTable, Readings, Floats]:

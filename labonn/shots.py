@@ -102,20 +102,23 @@ class ShotTable:
         orders: port -> (T,) rows of its bank; a bank of one row needs none.
         dwell_s: seconds a shot lasts.
         read: names of the detector ports to read; None reads all.
+        shots: T; needed only for a table without orders, of detectors alone (0: what the orders have).
     """
 
     banks: Mapping[str, Bank]
     orders: Mapping[str, Ints] = field(default_factory=dict)
     dwell_s: float = 1e-6
     read: tuple[str, ...] | None = None
-    shots: int = field(init=False)
+    shots: int = 0
 
     def __post_init__(self) -> None:
         orders = dict(self.orders)
         lengths = {port: len(order) for port, order in orders.items()}
         if len(set(lengths.values())) > 1:
             raise TableError(f"orders have different numbers of shots: {lengths}")
-        shots = next(iter(lengths.values()), 1)
+        shots = next(iter(lengths.values()), self.shots or 1)
+        if self.shots not in (0, shots):
+            raise TableError(f"the orders have {shots} shots, the table says {self.shots}")
         for port, bank in self.banks.items():
             if len(bank.shape) != 2 or bank.shape[0] == 0:
                 raise TableError(f"{port}: a bank has shape (K, C) with K of 1 or more, not {bank.shape}")
@@ -124,7 +127,7 @@ class ShotTable:
                     raise TableError(f"{port}: a bank of {bank.shape[0]} rows needs an order")
                 orders[port] = np.zeros(shots, np.int64)
             _check_order(port, orders[port], bank.shape[0])
-        if shots == 0:
+        if shots < 1:
             raise TableError("a table needs at least one shot")
         if not (0 < self.dwell_s < float("inf")):
             raise TableError(f"dwell_s is {self.dwell_s}; a shot lasts a positive, finite time")

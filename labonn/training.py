@@ -13,7 +13,7 @@ from labonn.channels import Floats
 from labonn.errors import ProcedureError
 from labonn.gradients import DERIVATIVES, ERRORS, Method, backprop, measure_outputs
 from labonn.network import Network, image_volts
-from labonn.optimizers import BY_NAME
+from labonn.optimizers import BY_NAME, Optimizer
 from labonn.response import measure_responses
 from labonn.shots import Bank, Ints, Readings, ShotTable
 
@@ -88,6 +88,8 @@ class Learned:
             self.best = [weight.copy() for weight in self.weights]
 
 
+EARLY_STEPS = (10, 30, 100, 300)  # fields grow fast at first: ranges are fitted again then, later once an epoch
+FitRanges = Callable[[dict[str, Floats]], None]
 Watcher = Callable[[Learned, float, float], None]  # learned, running loss, running accuracy: after every step
 
 
@@ -101,12 +103,11 @@ def initial_weights(sizes: Sequence[int], depth: float, seed: int, dtype: type =
 
 
 def warm_up(network: Network) -> Tables:
-    """Ovens to their temperature, detector offsets, and how the SLMs answer; returns port -> response (labonn.response)."""
+    """Ovens to their temperature, and how the SLMs answer; returns port -> response (labonn.response)."""
     banks: dict[str, Bank] = {"ovens": network.temperatures()} if network.layers.hidden else {}
     banks["gain"] = np.maximum(network.specs["gain"].lower, 0)[None, :]
     first = yield ShotTable(banks, dwell_s=network.dwell_s, read=("output",))
     network.dtype = np.float64 if first["output"].dtype == np.float64 else np.float32
-    yield from measure_dark(network)
     return (yield from measure_responses(network))
 
 
@@ -121,12 +122,33 @@ def set_up(network: Network, digits: Digits, weights: Sequence[Floats]) -> Table
 
 
 def measure_dark(network: Network, shots: int = 1000) -> Tables:
-    """Detector offsets, from shots with every beam gated off."""
+    """Detector offsets, from shots in which no beam is armed."""
     network.dark.clear()
     for port in ("output", *(("forward_in", "forward_out", "backward_in", "backward_out") if network.layers.hidden else ())):
-        off = {"feedback": np.full((1, 1), network.optics.modulator.bias_v)}
-        readings = yield ShotTable(off, {"feedback": np.zeros(shots, np.int64)}, network.dwell_s, (port,))
+        readings = yield ShotTable({}, dwell_s=network.dwell_s, read=(port,), shots=shots)
         network.dark[port] = readings[port].mean(axis=0, dtype=np.float64)
+
+
+def measure_peaks(network: Network, method: Method, digits: Digits, weights: Sequence[Floats], count: int = 256) -> Tables:
+    """port -> (D,) largest volts of either sign, over some training images and their errors: what ranges must hold."""
+    rows = digits.train[:count]
+    seen: dict[str, Floats] = {}
+    plan = backprop(network, method, network.fields(weights), rows, *_batch(network, digits, rows))
+    readings: Readings | None = None
+    try:
+        while True:
+            table = plan.send(readings)  # type: ignore[arg-type]
+            readings = yield table
+            for port, volts in readings.items():
+                seen[port] = np.maximum(seen.get(port, 0), np.abs(volts).max(axis=0))
+    except StopIteration:
+        return seen
+
+
+def _batch(network: Network, digits: Digits, rows: Ints) -> tuple[Floats, Floats, Ints]:
+    """(inputs, targets, labels) of some images, as `backprop` wants them."""
+    inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
+    return inputs, np.eye(network.layers.sizes[-1], dtype=network.dtype), digits.labels[rows]
 
 
 def accuracy(outputs: Floats, labels: Ints) -> float:
@@ -134,42 +156,56 @@ def accuracy(outputs: Floats, labels: Ints) -> float:
     return float(np.mean(outputs.argmax(axis=1) == labels))
 
 
-def train(network: Network, digits: Digits, settings: Settings, learned: Learned, watch: Watcher, kept: Callable[[Learned], None]) -> Tables:
-    """Train from random weights; the best epoch by validation accuracy is in `learned.best`.
+@dataclass
+class Training:
+    """A training under way: everything that an epoch changes.
+
+    Attributes:
+        network: of a bench that has been warmed up. digits, settings: what and how. learned: the result so far.
+        optimizer, state: and its state. rng: of the order of images.
+    """
+
+    network: Network
+    digits: Digits
+    settings: Settings
+    learned: Learned
+    optimizer: Optimizer
+    state: Any
+    rng: np.random.Generator
+
+    @classmethod
+    def start(cls, network: Network, digits: Digits, settings: Settings, learned: Learned) -> Training:
+        """From random weights, which become those of `learned`."""
+        learned.weights = initial_weights(network.layers.sizes, network.depth, settings.seed, network.dtype)
+        optimizer = BY_NAME[settings.optimizer](settings.learning_rate)
+        return cls(network, digits, settings, learned, optimizer, optimizer.init(learned.weights), np.random.default_rng([settings.seed, 1]))
+
+
+def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Tables:
+    """One pass over the training images in random order, then the validation images; the record is added to `learned`.
 
     Args:
-        network: of a bench that has been warmed up. watch: called after every step. kept: called after every epoch.
+        watch: called after every step. fit_ranges: called with the peaks of every detector port, now and then, to choose their ranges anew.
     """
-    learned.weights = initial_weights(network.layers.sizes, network.depth, settings.seed)
-    yield from set_up(network, digits, learned.weights)
-    learned.weights = [weight.astype(network.dtype) for weight in learned.weights]
-    optimizer = BY_NAME[settings.optimizer](settings.learning_rate)
-    state, rng = optimizer.init(learned.weights), np.random.default_rng([settings.seed, 1])
-    targets = np.eye(network.layers.sizes[-1], dtype=network.dtype)
-    for epoch in range(1, settings.epochs + 1):
-        losses, hits, order = 0.0, 0, rng.permutation(digits.train)
-        for start in range(0, len(order), settings.batch):
-            rows = order[start : start + settings.batch]
-            inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
-            labels = digits.labels[rows]
-            banks = network.fields(learned.weights)
-            step = yield from backprop(network, settings.method, banks, rows, inputs, targets, labels)
-            learned.weights, state = optimizer.update(step.gradients, state, learned.weights)
-            losses, hits = losses + step.loss * len(rows), hits + int(np.count_nonzero(step.outputs.argmax(axis=1) == labels))
-            learned.steps, learned.shots = learned.steps + 1, learned.shots + step.shots
-            seen = start + len(rows)
-            watch(learned, losses / seen, hits / seen)
-        if network.fit_gains(learned.weights):
-            yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
-        outputs = yield from measure_outputs(network, network.fields(learned.weights), digits.validation)
-        learned.shots += len(digits.validation)
-        learned.keep(
-            {
-                "epoch": epoch, "train_loss": losses / len(order), "train_accuracy": hits / len(order),
-                "validation_accuracy": accuracy(outputs, digits.labels[digits.validation]), "steps": learned.steps, "shots": learned.shots,
-            }
-        )  # fmt: skip
-        kept(learned)
+    network, digits, learned, batch = training.network, training.digits, training.learned, training.settings.batch
+    if network.fit_gains(learned.weights):
+        yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
+    fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
+    losses, hits, order = 0.0, 0, training.rng.permutation(digits.train)
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        inputs, targets, labels = _batch(network, digits, rows)
+        step = yield from backprop(network, training.settings.method, network.fields(learned.weights), rows, inputs, targets, labels)
+        learned.weights, training.state = training.optimizer.update(step.gradients, training.state, learned.weights)
+        losses, hits = losses + step.loss * len(rows), hits + int(np.count_nonzero(step.outputs.argmax(axis=1) == labels))
+        learned.steps, learned.shots = learned.steps + 1, learned.shots + step.shots
+        watch(learned, losses / (start + len(rows)), hits / (start + len(rows)))
+        if learned.steps in EARLY_STEPS:
+            fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
+    outputs = yield from measure_outputs(network, network.fields(learned.weights), digits.validation)
+    learned.shots += len(digits.validation)
+    record = {"epoch": len(learned.metrics) + 1, "train_loss": losses / len(order), "train_accuracy": hits / len(order)}
+    learned.keep({**record, "validation_accuracy": accuracy(outputs, digits.labels[digits.validation]), "steps": learned.steps, "shots": learned.shots})
 
 
 def test_best(network: Network, digits: Digits, learned: Learned) -> Tables:

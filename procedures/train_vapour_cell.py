@@ -21,9 +21,10 @@ from labonn.layers import layers_of
 from labonn.network import Network
 from labonn.optics import CELLS, Optics
 from labonn.optimizers import BY_NAME
+from labonn.ranging import Ranges
 from labonn.response import commanded_fields
 from labonn.runs import Run
-from labonn.training import Digits, Learned, Settings, test_best, train, warm_up
+from labonn.training import Digits, Learned, Settings, Training, measure_dark, set_up, test_best, train_epoch, warm_up
 from procedures.benches import vapour_cell
 from procedures.gradient_check import check_gradients
 
@@ -77,15 +78,23 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     network = Network(layers, optics, bench.specs, args.optical_depth, args.dwell, shown=[bench.ports[p].shown for p in layers.weights()])
     digits, settings, learned = _digits(data, args.limit, run.seed), _settings(args, run.seed), Learned()
     run.keep("weights", lambda: _arrays(learned))
+    ranges = Ranges(bench.ports, bench.specs, layers)
     corrected = _correct_slms(bench, bench.run(warm_up(network)))
     run.event(f"SLM responses measured; largest correction of a field: {corrected}")
-    steps = settings.epochs * -(-len(digits.train) // settings.batch)
-    with run.progress(steps) as progress:
+    training = Training.start(network, digits, settings, learned)
+    bench.run(set_up(network, digits, learned.weights))
+    with run.progress(settings.epochs * -(-len(digits.train) // settings.batch)) as progress:
 
         def watch(now: Learned, loss: float, accuracy: float) -> None:
+            ranges.widen()
             progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1)
 
-        bench.run(train(network, digits, settings, learned, watch, lambda now: run.metrics(now.metrics[-1])))
+        for _ in range(settings.epochs):
+            ranges.narrow()
+            bench.run(measure_dark(network))
+            ranges.restore()
+            bench.run(train_epoch(training, watch, ranges.fit))
+            run.metrics(learned.metrics[-1])
     result: dict[str, Any] = {"data": f"{data.name} ({len(digits.train)} + {len(digits.validation)} + {len(digits.test)} images)"}
     test_accuracy, outputs, inputs = bench.run(test_best(network, digits, learned))
     result |= {"network": "-".join(map(str, layers.sizes)), "best_epoch": learned.best_epoch, "validation_accuracy": learned.best_accuracy}

@@ -23,6 +23,7 @@ from sim_backends.physics.ovens import OvenPlant, OvenSettings
 from sim_backends.physics.slm import Panel, SlmSettings
 
 Fields = NDArray[Any]
+PIECE_S = 1.0
 PARTS: dict[str, Any] = {
     "slm": SlmSettings, "modulators": ModulatorSettings, "detectors": DetectorSettings, "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings,
 }  # fmt: skip
@@ -87,7 +88,6 @@ class Light:
         self._shapes = list(zip(sizes[1:], sizes, strict=False))
         self._full_light = 10 ** (settings.modulators.insertion_db / 20)  # the laser makes up for the modulators' insertion loss
         self._law = optics.oven.depth_at if ideal else None
-        self._flicker_s = settings.slm.flicker_period_s if settings.slm.flicker_rad > 0 else np.inf
         channels = {"input": sizes[0], "target": outer, "feedback": 1, "error": outer, "inject": sum(hidden[1:])}
         self._modulators = {p: Modulators(n, settings.modulators, noise.child(p)) for p, n in channels.items() if n}
         taps = dict.fromkeys(("forward_in", "forward_out", "backward_in", "backward_out"), sum(hidden)) | {"output": outer}
@@ -99,7 +99,7 @@ class Light:
         self._versions = [0] * self.count
         self._currents, self._amplitudes, self._ase = np.zeros(0), np.zeros(self.count), np.zeros(self.count)
         self._depths: tuple[Any, Fields] = (None, np.zeros(len(hidden)))
-        self._first: tuple[Any, Fields | None] = (None, None)
+        self._first: tuple[Any, Any] = (None, None)
 
     def set_frame(self, index: int, slm: Any, now_s: float) -> None:
         """The SLM of layer `index` (from 1) shows what its instrument holds."""
@@ -131,16 +131,16 @@ class Light:
         return self._depths[1]
 
     def play(self, shots: Shots, wanted: list[str], now_s: float) -> dict[str, Fields]:
-        """(T, D) volts at every wanted detector; cut where the SLMs' flicker moves on."""
-        step = shots.count if np.isinf(self._flicker_s) else max(1, int(self._flicker_s / shots.dwell_s))
+        """(T, D) volts at every wanted detector; in pieces short enough for drifts to stand still."""
+        step = max(1, int(PIECE_S / shots.dwell_s))
         volts = {port: [d.volts() for d in found] for port, found in shots.beams.items()}
         drives = {port: v[0] if len(v) == 1 else np.concatenate(v, axis=1) for port, v in volts.items()}
         parts: list[dict[str, Fields]] = []
         for start in range(0, shots.count, step):
             part = slice(start, min(start + step, shots.count))
-            key = (id(shots), None)
-            if "input" in shots.beams and part.stop - part.start == shots.count:
-                key = tuple((d.bank_version, d.order.tobytes()) for d in shots.beams["input"])  # type: ignore[assignment]
+            key = None
+            if "input" in shots.beams and step >= shots.count:
+                key = tuple((d.bank_version, d.order.tobytes()) for d in shots.beams["input"])
             now = now_s + start * shots.dwell_s
             fields = self._propagate({p: d[part] for p, d in drives.items()}, part.stop - start, wanted, now, key, shots.dwell_s)
             parts.append({port: self._detectors[port].volts(f, now, self._laser.phase_rad(now), shots.dwell_s) for port, f in fields.items()})
@@ -150,20 +150,20 @@ class Light:
         dtype = next((d.dtype for d in drives.values()), np.dtype(np.float32))
         level = self._laser.shot_amplitudes(count, now_s, dtype)[:, None] * dtype.type(self._full_light)
         beams = {p: self._modulators[p].fields(d, now_s) * level for p, d in drives.items() if p != "input"}
-        z, a, t = self._forward(drives.get("input"), level, count, now_s, key, dtype)
+        z, a, t = self._forward(drives.get("input"), level, count, now_s, key, dtype, dwell_s)
         found: dict[str, Fields] = {"output": z[-1]} if "output" in wanted else {}
         for port, values in (("forward_in", z[:-1]), ("forward_out", a)):
             if port in wanted:
                 found[port] = np.concatenate(values, axis=1)
         if "backward_in" in wanted or "backward_out" in wanted:
-            arrived, passed = self._backward(beams, z[-1], t, count, now_s, dtype)
+            arrived, passed = self._backward(beams, z[-1], t, count, now_s, dtype, dwell_s)
             for port, values in (("backward_in", arrived), ("backward_out", passed)):
                 if port in wanted:
                     found[port] = np.concatenate(values, axis=1)
         return found
 
     def _forward(
-        self, drive: Fields | None, level: Fields, count: int, now_s: float, key: Any, dtype: Any
+        self, drive: Fields | None, level: Fields, count: int, now_s: float, key: Any, dtype: Any, dwell_s: float
     ) -> tuple[list[Fields], list[Fields], list[Fields]]:
         """Fields before (z) and behind (a) every cell, and the cells' transmissions (t); z also of the output."""
         depths, z, a, t = self.depths(now_s), [], [], []
@@ -171,9 +171,12 @@ class Light:
             if drive is None:
                 z.append(np.zeros((count, self._shapes[index][0]), dtype))
             elif index == 0:
-                z.append(self._first_layer(drive, now_s, key) * (level * dtype.type(self._amplitudes[0])))
+                inputs, shown = self._first_layer(drive, now_s, key)
+                z.append(_plus(shown, panel.flicker(inputs, shown.shape[1], dwell_s)) * (level * dtype.type(self._amplitudes[0])))
             else:
-                z.append(panel.blur_rows(panel.blur_columns(a[-1]) @ panel.field(now_s).astype(dtype, copy=False).T))
+                inputs = panel.blur_columns(a[-1])
+                shown = inputs @ panel.field(now_s).astype(dtype, copy=False).T
+                z.append(panel.blur_rows(_plus(shown, panel.flicker(inputs, shown.shape[1], dwell_s))))
                 z[-1] *= dtype.type(self._amplitudes[index])
             if drive is not None and self._ase[index] > 0:
                 z[-1] += self._spontaneous.normal(z[-1].shape, dtype) * dtype.type(self._ase[index])
@@ -182,17 +185,17 @@ class Light:
                 a.append(z[-1] * t[-1])
         return z, a, t
 
-    def _first_layer(self, drive: Fields, now_s: float, key: Any) -> Fields:
-        """Images through the first SLM at unit laser and amplifier; remembered while neither images nor SLM nor modulators have changed."""
+    def _first_layer(self, drive: Fields, now_s: float, key: Any) -> tuple[Fields, Fields]:
+        """Images at the first SLM, and through the first SLM at unit laser and amplifier; remembered while neither images nor SLM nor modulators have changed."""
         panel, modulators = self._panels[0], self._modulators["input"]
         whole = (key, panel.key(now_s), modulators.key(now_s))
-        if self._first[0] != whole or self._first[1] is None:
+        if key is None or self._first[0] != whole:
             inputs = panel.blur_columns(modulators.fields(drive, now_s))
-            self._first = (whole, panel.blur_rows(inputs @ panel.field(now_s).astype(inputs.dtype, copy=False).T))
-        return self._first[1]  # type: ignore[return-value]
+            self._first = (whole, (inputs, panel.blur_rows(inputs @ panel.field(now_s).astype(inputs.dtype, copy=False).T)))
+        return self._first[1]
 
     def _backward(
-        self, beams: dict[str, Fields], output: Fields, t: list[Fields], count: int, now_s: float, dtype: Any
+        self, beams: dict[str, Fields], output: Fields, t: list[Fields], count: int, now_s: float, dtype: Any, dwell_s: float
     ) -> tuple[list[Fields], list[Fields]]:
         """Weak backward fields before (arrived) and behind (passed) every cell; linear, so that they add to no pump."""
         error: Fields | None = None
@@ -208,7 +211,9 @@ class Light:
             if error is None:
                 arrived.insert(0, np.zeros((count, self._shapes[index][1]), dtype))
             else:
-                arrived.insert(0, panel.blur_columns(panel.blur_rows(error) @ panel.field(now_s).astype(dtype, copy=False)))
+                sent = panel.blur_rows(error)
+                back = sent @ panel.field(now_s).astype(dtype, copy=False)
+                arrived.insert(0, panel.blur_columns(_plus(back, panel.flicker(sent, back.shape[1], dwell_s))))
                 arrived[0] *= dtype.type(self._amplitudes[index])
             passed.insert(0, arrived[0] * t[index - 1])
             error = passed[0] if error is not None else None
@@ -216,6 +221,10 @@ class Light:
                 sent = dtype.type(self._optics.probe) * beams["inject"][:, self._injected[index - 1]]
                 error = sent if error is None else error + sent
         return arrived, passed
+
+
+def _plus(light: Fields, flicker: Fields | None) -> Fields:
+    return light if flicker is None else np.add(light, flicker)
 
 
 def described(settings: LightSettings) -> dict[str, dict[str, Any]]:

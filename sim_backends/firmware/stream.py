@@ -194,10 +194,11 @@ class StreamAdcFirmware(StreamFirmware):
 
     def __init__(
         self, channels: int, bits: int = 16, full_scale_v: float = 10.0, depth: int = 1 << 20, serial: str = "SA-0001",
-        ranges_v: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        ranges_v: Sequence[float] = tuple(m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)) + (10.0,),
     ) -> None:  # fmt: skip
         super().__init__(channels, bits, full_scale_v, depth, serial)
         self.ranges_v = sorted({*ranges_v, full_scale_v})
+        self._ranges = np.full(channels, full_scale_v)
         self.on_fire: Callable[[int, float], None] = lambda shots, dwell_s: None
         self.armed_shots, self.dwell_s, self._saturated = 0, 0.0, 0
         self._record: Array | None = None
@@ -214,7 +215,7 @@ class StreamAdcFirmware(StreamFirmware):
             self._record, self._saturated = volts.astype(self.format), 0
             return
         top = 2 ** (self.bits - 1) - 1
-        codes = np.multiply(volts, 1.0 / self.scale, dtype=volts.dtype)
+        codes = np.multiply(volts, (top / self._ranges).astype(volts.dtype))
         np.rint(codes, out=codes)
         self._saturated = 0
         if not (codes.max() < top and codes.min() > -top):
@@ -226,12 +227,13 @@ class StreamAdcFirmware(StreamFirmware):
         return {**super()._identity(), "ranges": self.ranges_v}
 
     def _op_range(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
-        wanted = header.get("full_scale")
-        fitting = [r for r in self.ranges_v if isinstance(wanted, (int, float)) and r >= wanted > 0]
-        if not fitting:
-            raise Refusal("argument", f"full_scale = {wanted!r}: ranges go up to {self.ranges_v[-1]:g} V")
-        self.full_scale_v = fitting[0]
-        return {"full_scale": self.full_scale_v, "scale": self.scale}, []
+        if len(arrays) != 1 or arrays[0].shape != (self.channels,) or arrays[0].dtype != np.dtype("<f8"):
+            raise Refusal("argument", f"full scales are one <f8 array of {self.channels} volts")
+        if not (np.all(arrays[0] > 0) and np.all(arrays[0] <= self.ranges_v[-1])):
+            raise Refusal("argument", f"a full scale lies above 0 and up to {self.ranges_v[-1]:g} V")
+        self._ranges = np.asarray(self.ranges_v)[np.searchsorted(self.ranges_v, arrays[0] * (1 - 1e-12))]
+        self._record = None
+        return {}, [self._ranges, self._ranges / (2 ** (self.bits - 1) - 1) if not self.is_float else np.ones(self.channels)]
 
     def _op_arm(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         shots = header.get("shots")

@@ -1,9 +1,10 @@
 """The LCoS panel: gray codes in, signed field transmissions out, with what liquid crystals do on the way.
 
-field = scale x fill factor x -cos(phase/2): code 0 is -1, the last code +1. The panel settles in the field domain; flicker is
-that of the pulse sequences that make up each code, so it changes the table of codes and not each pixel: pixels of one code flicker in step,
-those of different codes (for 9 bits and more: of different high bytes) do not. Crosstalk between pixels is linear in the light
-and is therefore applied to the light: field matrix F acts as z = blur_rows(F blur_columns(x)).
+field = scale x fill factor x -cos(phase/2): code 0 is -1, the last code +1. The panel settles in the field domain. Crosstalk between
+pixels is linear in the light and is therefore applied to the light: field matrix F acts as z = blur_rows(F blur_columns(x)).
+Flicker: rows are refreshed one after another and every code has its own pulse sequence, so that pixels flicker independently; after a
+period the phases are others. To first order it adds sum_i F'_ji eps_i x_i to output j, which is Gaussian of variance
+eps^2 <F'^2> |x|^2, with <F'^2> = (<scale^2> - <F^2>)/4 as the mean over the panel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sim_backends.physics.arrays import Constant, Floats, require
 from sim_backends.physics.noise import Noise
 
 _SETTLED_TAUS = 12.0  # exp(-12) is 1/600 of an 8-bit step
-_FLICKERS = 256  # pulse sequences that flicker independently
+_LATE_TICKS = 50  # half-way to settled (exp(-6)) the rest moves so little that it may move in this many ticks at once
 _STEEPEST_LUT = 0.1  # sin(3 pi x) of this size is where a table of codes stops being monotone
 
 
@@ -32,7 +33,7 @@ class SlmSettings:
         lut_nonlinearity: largest deviation of the phase from linear, in turns of 2 pi.
         pixel_scale: standard deviation of the field scale N(1, pixel_scale), macropixel to macropixel.
         fill_factor: common factor on the field.
-        flicker_rad: rms of the flicker phase of a code. flicker_period_s: how long one set of flicker phases lasts.
+        flicker_rad: rms of the flicker phase of a pixel. flicker_period_s: how long one set of flicker phases lasts.
         tau_rise_s, tau_fall_s: settling times of fields that go up and down; 0 is immediate.
         settle_tick_s: while settling, the field moves at these ticks after the frame change.
         crosstalk_px: width (sigma) of the edge between native pixels, in pixels.
@@ -104,15 +105,16 @@ class Panel:
         self.phase_rad = true_phase(bits, s, noise.child("lut"))
         scale = 1 + s.pixel_scale * noise.child("scale").normal((rows, cols), np.float64)
         self.scale = Constant(s.fill_factor * scale)
+        self._mean_square_scale = float(np.mean(self.scale.values**2))
         self._cosine = np.asarray(-np.cos(self.phase_rad / 2), dtype)
         self._leaks = leak(s.crosstalk_px, s.native_rows // rows), leak(s.crosstalk_px, s.native_columns // cols)
         self._settled_s = _SETTLED_TAUS * max(s.tau_rise_s, s.tau_fall_s)
-        self._flicker: tuple[int, Floats] = (-1, np.zeros(1))
+        self._sensitivity: tuple[int, float] = (-1, 0.0)
         self._version, self._since_s = 0, -math.inf
         self._codes: NDArray[Any] = np.zeros((rows, cols), np.uint8)
         self._target = self._look_up(self._cosine)
         self._change: Floats | None = None
-        self._cached: tuple[tuple[int, int, int], Floats] | None = None
+        self._cached: tuple[tuple[int, int], Floats] | None = None
 
     def show(self, codes: NDArray[np.unsignedinteger[Any]], now_s: float) -> None:
         """Start to change to `codes` (rows, cols), unsigned integers below 2**bits, at bench time `now_s`."""
@@ -120,27 +122,26 @@ class Panel:
             raise ValueError(f"a frame is an unsigned integer array of shape {self._shape}, not {codes.dtype}{list(codes.shape)}")
         if self._codes_end < 2 ** (8 * codes.dtype.itemsize) and codes.max() >= self._codes_end:
             raise ValueError(f"a frame holds code {codes.max()}; the last one is {self._codes_end - 1}")
-        before = self._without_flicker(now_s) if self._settled_s else None
+        before = self._current(now_s) if self._settled_s else None
         self._codes = codes.copy()
         self._target = self._look_up(self._cosine)
         self._change = None if before is None else np.subtract(before, self._target)
         self._since_s = now_s
         self._version += 1
 
-    def key(self, now_s: float) -> tuple[int, int, int]:
-        """Changes when the field changes: (frame, flicker interval, settling tick or -1 when settled)."""
+    def key(self, now_s: float) -> tuple[int, int]:
+        """Changes when the field changes: (frame, settling tick or -1 when settled)."""
         s, elapsed_s = self._settings, now_s - self._since_s
         settling = math.floor(max(0.0, elapsed_s) / s.settle_tick_s + 1e-6) if elapsed_s < self._settled_s else -1
-        flicker = math.floor(now_s / s.flicker_period_s + 1e-6) if s.flicker_rad else 0
-        return self._version, flicker, settling
+        if elapsed_s > 0.5 * self._settled_s:
+            settling -= settling % _LATE_TICKS if settling >= 0 else 0
+        return self._version, settling
 
     def field(self, now_s: float) -> Floats:
         """(rows, cols) field transmissions at bench time `now_s`; read-only, the same array as long as `key` is the same."""
         key = self.key(now_s)
         if self._cached is None or self._cached[0] != key:
-            field = self._flickering(key[1])
-            if key[2] >= 0:
-                field = self._add_rest(field, key[2])
+            field = self._target if key[1] < 0 else self._add_rest(self._target.copy(), key[1])
             field.flags.writeable = False
             self._cached = key, field
         return self._cached[1]
@@ -153,13 +154,29 @@ class Panel:
         """(T, rows) light as it leaves the rows; self-adjoint as well, so backward light sees the same."""
         return _blur(z, self._leaks[0])
 
-    def flicker_rad(self, interval: int) -> Floats:
-        """(2**bits,) flicker phase of every code in this interval; drawn anew when another interval is asked for."""
-        if self._flicker[0] != interval:
-            count = min(self._codes_end, _FLICKERS)
-            drawn = self._settings.flicker_rad * self._noise_of_flicker.normal(count, np.float64)
-            self._flicker = interval, np.repeat(drawn, self._codes_end // count)
-        return self._flicker[1]
+    def flicker(self, light: Floats, outputs: int, dwell_s: float) -> Floats | None:
+        """(T, outputs) field that flicker adds to light (T, inputs) that goes through the panel, either way; None without flicker.
+
+        Args:
+            light: what arrives at the panel. outputs: rows forward, columns backward. dwell_s: of a shot; shots within a period share it.
+        """
+        s = self._settings
+        if not s.flicker_rad:
+            return None
+        shots = len(light)
+        together = max(1, int(s.flicker_period_s / dwell_s + 1e-6))
+        drawn = self._noise_of_flicker.normal((-(-shots // together), outputs), light.dtype)
+        field = np.repeat(drawn, together, axis=0)[:shots] if together > 1 else drawn
+        averaged = min(1.0, s.flicker_period_s / dwell_s) ** 0.5  # a long shot averages over its periods
+        field *= np.sqrt(np.einsum("ti,ti->t", light, light))[:, None] * light.dtype.type(self._rms_slope() * s.flicker_rad * averaged)
+        return field
+
+    def _rms_slope(self) -> float:
+        """Root mean square of dF/dphase over the panel."""
+        if self._sensitivity[0] != self._version:
+            flat = self._target.ravel()
+            self._sensitivity = self._version, math.sqrt(max(0.0, self._mean_square_scale - float(flat @ flat) / flat.size)) / 2
+        return self._sensitivity[1]
 
     def _look_up(self, table: Floats) -> Floats:
         field = np.empty(self._shape, table.dtype)
@@ -168,14 +185,8 @@ class Panel:
         field *= self.scale.like(field)
         return field
 
-    def _flickering(self, interval: int) -> Floats:
-        """The target with -cos((phase + flicker)/2)."""
-        if not self._settings.flicker_rad:
-            return self._target.copy()
-        return self._look_up(-np.cos(0.5 * (self.phase_rad + self.flicker_rad(interval))).astype(self._target.dtype))
-
-    def _without_flicker(self, now_s: float) -> Floats:
-        tick = self.key(now_s)[2]
+    def _current(self, now_s: float) -> Floats:
+        tick = self.key(now_s)[1]
         return self._target if tick < 0 else self._add_rest(self._target.copy(), tick)
 
     def _add_rest(self, field: Floats, tick: int) -> Floats:

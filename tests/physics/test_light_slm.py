@@ -47,23 +47,33 @@ def test_pixel_scale_and_fill_factor_multiply_the_field() -> None:
     assert slm.field(0.0).std() == pytest.approx(0.93 * 0.02, rel=0.05)
 
 
-def test_flicker_is_one_phase_for_all_pixels_of_a_code_constant_over_its_period() -> None:
-    slm = panel(replace(IDEAL, flicker_rad=0.02))
-    codes = np.arange(24, dtype=np.uint8).reshape(4, 6) * 11 // 2
+def test_flicker_adds_to_the_light_what_small_random_phases_of_all_pixels_would() -> None:
+    slm = panel(replace(IDEAL, flicker_rad=0.02), rows=40, cols=60)
+    rng = np.random.default_rng(5)
+    codes, light = rng.integers(0, 256, (40, 60)).astype(np.uint8), rng.random((2000, 60))
     slm.show(codes, 0.0)
-    for interval in (0, 7, 5000):
-        offset = slm.flicker_rad(interval)[codes]
-        expected = -np.cos((2 * np.pi * codes / 255 + offset) / 2)
-        assert np.allclose(slm.field((interval + 0.1) * 1e-3), expected, atol=1e-14)
-        assert slm.key((interval + 0.1) * 1e-3) == slm.key((interval + 0.9) * 1e-3) != slm.key((interval + 1.1) * 1e-3)
+    phases = 2 * np.pi * codes / 255 + 0.02 * rng.standard_normal((500, 40, 60))
+    direct = np.einsum("kji,ki->kj", -np.cos(phases / 2), light[:500]) - light[:500] @ slm.field(1.0).T
+    added = slm.flicker(light, 40, 1e-3)
+    assert added is not None
+    assert added.std() == pytest.approx(direct.std(), rel=0.03)
+    assert abs(np.corrcoef(added[1:, 0], added[:-1, 0])[0, 1]) < 0.1
 
 
-def test_flicker_has_the_set_rms_and_is_independent_from_code_to_code_and_from_interval_to_interval() -> None:
-    slm = panel(replace(IDEAL, flicker_rad=0.02), seed=3)
-    values = np.stack([slm.flicker_rad(k) for k in range(400)])
-    assert values.std() == pytest.approx(0.02, rel=0.02)
-    assert abs(np.corrcoef(values[1:].ravel(), values[:-1].ravel())[0, 1]) < 0.02
-    assert abs(np.corrcoef(values[:, 1:].ravel(), values[:, :-1].ravel())[0, 1]) < 0.02
+def test_shots_within_a_flicker_period_share_its_phases_and_long_shots_average_over_periods() -> None:
+    slm = panel(replace(IDEAL, flicker_rad=0.02))
+    slm.show(np.full((4, 6), 128, np.uint8), 0.0)
+    light = np.ones((1000, 6))
+    short, long = slm.flicker(light, 4, 1e-4), slm.flicker(light, 4, 4e-3)
+    assert short is not None
+    assert long is not None
+    assert np.array_equal(short[0], short[9])
+    assert not np.array_equal(short[9], short[10])
+    assert long.std() == pytest.approx(0.5 * 0.01 * 6**0.5, rel=0.05)
+
+
+def test_a_panel_without_flicker_adds_nothing() -> None:
+    assert panel(IDEAL).flicker(np.ones((3, 6)), 4, 1e-3) is None
 
 
 def test_rising_and_falling_fields_settle_exponentially_with_their_own_time_constants() -> None:

@@ -15,6 +15,7 @@ from labonn.errors import BenchFileError, IdentityError, TableError
 from labonn.shots import Bank, Ints, rows_of
 
 Size = tuple[int, int]
+SCRATCH = 16384  # macropixels that are encoded at once
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class MacropixelSlm(ABC):
         dark = tables.table[len(tables.table) // 2]
         self._frame: Codes = np.full(self.geometry.frame, dark, tables.table.dtype)
         self._block = self._frame[self.geometry.block]
-        self._scaled, self._index = np.empty(self.shape, np.float32), np.empty(self.shape, np.intp)
+        few = (max(1, min(self.shape[0], SCRATCH // self.shape[1])), self.shape[1])
+        self._scaled, self._index = np.empty(few, np.float32), np.empty(few, np.intp)
         self._row: int | None = None
 
     @abstractmethod
@@ -117,18 +119,20 @@ class MacropixelSlm(ABC):
         return fields_of(codes, self._tables).astype(bank.dtype)
 
     def correct(self, commanded: Floats, measured: Floats) -> None:
-        """Replace the tables of codes by what was measured: from now on a commanded field is the code that measurement says shows it.
+        """Replace the tables of codes by what was measured: a commanded field is then the code that shows it.
 
         Args:
-            commanded: (n,) rising fields that were commanded, from the lowest to the highest. measured: (n,) what they gave, scaled to -1 to 1 at the ends.
+            commanded: (n,) rising fields that were commanded, from the lowest to the highest.
+            measured: (n,) what they gave, scaled to -1 to 1 at the ends.
 
         Raises:
             TableError: too few points, or the measured fields do not rise.
         """
         if len(commanded) < 3 or not (np.all(np.diff(commanded) > 0) and np.all(np.diff(measured) > 0)):
-            raise TableError(f"{self.port}: a response is 3 or more points that rise; measured steps are as small as {np.diff(measured).min(initial=0):.3g}")
-        phase_of = [2 * np.arccos(-np.clip(fields, -1, 1)) for fields in (commanded, measured)]
-        self._tables = lookup(np.interp(2 * np.arccos(-np.clip(self._tables.fields, -1, 1)), *phase_of), self.port)
+            smallest = np.diff(measured).min(initial=0)
+            raise TableError(f"{self.port}: a response is 3 or more points that rise; measured steps are as small as {smallest:.3g}")
+        wanted, given, codes = (2 * np.arccos(-np.clip(fields, -1, 1)) for fields in (commanded, measured, self._tables.fields))
+        self._tables = lookup(np.interp(codes, wanted, given), self.port)
         self._row = None
 
     def _only_row(self, order: Ints) -> int:

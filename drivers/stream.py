@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from labonn.errors import DesyncError, IdentityError, RefusedError
@@ -15,7 +15,10 @@ from labonn.links import MessageLink
 
 PROTOCOL = "labonn-stream/1"
 BLOCK_BYTES = 1 << 24  # a bank goes out in blocks of at most this
-_DTYPES = ("<i2", "<u4", "<f4", "<f8")
+FORMATS = ("<i2", "<f4", "<f8")
+_DTYPES = (*FORMATS, "<u4")
+LARGEST_CODE = 32767.5  # that rounds to an <i2
+TRIES = 3  # of safe: a link tells of a stray reply once, and is clean afterwards
 
 
 class StreamClient:
@@ -32,6 +35,12 @@ class StreamClient:
             raise IdentityError(f"{port}: a {PROTOCOL} {kind} is wanted; this is {self.about.get('protocol')!r} {self.about.get('kind')!r}")
         if self.about.get("channels") != channels:
             raise IdentityError(f"{port}: the bench file says channels = {channels}; the instrument has {self.about.get('channels')}")
+        self.format = str(self.about.get("format"))
+        scale, offset, lower, upper, depth = map(self.number, ("scale", "offset", "lower", "upper", "depth"))
+        fits = self.format != "<i2" or max(upper - offset, offset - lower) < LARGEST_CODE * scale
+        if self.format not in FORMATS or not (scale > 0 and lower <= upper and depth >= 1 and fits):
+            told = f"format {self.format!r}, scale {scale:g}, offset {offset:g}, {lower:g} to {upper:g} V, depth {depth:g}"
+            raise DesyncError(f"{port}: the identification makes no sense: {told}")
         self.identity = " ".join(str(self.about.get(key, "?")) for key in ("maker", "model", "serial"))
 
     def ask(self, op: str, arrays: Sequence[NDArray[Any]] = (), **arguments: Any) -> tuple[dict[str, Any], list[NDArray[Any]]]:
@@ -44,7 +53,7 @@ class StreamClient:
         header = {"op": op, "seq": self._seq, **arguments}
         if arrays:
             header["arrays"] = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
-        reply = self._link.exchange_parts([json.dumps(header).encode(), *(a.tobytes() for a in arrays)])
+        reply = self._link.exchange_parts([orjson.dumps(header), *(a.tobytes() for a in arrays)])
         about, out = self._parse(op, reply)
         if about.get("seq") != self._seq:
             raise DesyncError(f"{self._port}: asked {op} as number {self._seq}, got the reply to number {about.get('seq')!r}")
@@ -55,20 +64,30 @@ class StreamClient:
 
     def _parse(self, op: str, reply: Sequence[bytes]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         try:
-            about = json.loads(reply[0])
+            about = orjson.loads(reply[0])
             described = about.get("arrays", [])
-            if len(described) != len(reply) - 1 or any(d["dtype"] not in _DTYPES for d in described):
+            if len(described) != len(reply) - 1 or any(d["dtype"] not in _DTYPES or min(d["shape"], default=0) < 0 for d in described):
                 raise ValueError("arrays are not as described")
             return about, [np.frombuffer(part, d["dtype"]).reshape(d["shape"]) for d, part in zip(described, reply[1:], strict=True)]
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as problem:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as problem:
             raise DesyncError(f"{self._port}: the reply to {op} is not a {PROTOCOL} message: {problem}") from problem
 
     def number(self, key: str) -> float:
         """A number of the identification; DesyncError if it is none."""
-        value = self.about.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        value: Any = self.about.get(key)
+        if type(value) not in (int, float) or not abs(value) < float("inf"):
             raise DesyncError(f"{self._port}: the identification has {key} = {value!r}, not a number")
-        return value
+        return float(value)
+
+    def safe(self) -> None:
+        """Disarm; tried again after an answer to something else, because this must work from any state."""
+        for attempt in range(TRIES):
+            try:
+                self.ask("safe")
+                return
+            except DesyncError:
+                if attempt == TRIES - 1:
+                    raise
 
     def close(self) -> None:
         """Let go of the instrument."""

@@ -6,6 +6,7 @@ trigger line, `fetch` reads the record in blocks. Codes are 8 to 16 bits or floa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,11 +19,12 @@ from labonn.links import MessageLink
 
 
 @dataclass(frozen=True)
-class Options:
+class StreamAdcOptions:
     """Bench-file keys of a streaming ADC.
 
     Attributes:
-        channels: inputs, as the instrument must report them. bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
+        channels: inputs, as the instrument must report them.
+        bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
     """
 
     channels: int
@@ -35,8 +37,8 @@ class Options:
             raise ValueError(f"channels = {self.channels}: at least 1")
         if self.bits not in (*range(8, 17), 32, 64):
             raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
-        if not self.full_scale_v > 0 or self.depth < 1:
-            raise ValueError("full_scale_v and depth must be positive")
+        if not 0 < self.full_scale_v < math.inf or self.depth < 1:
+            raise ValueError(f"full_scale_v = {self.full_scale_v:g}, depth = {self.depth}: must be positive, and finite")
 
 
 class StreamAdc:
@@ -46,22 +48,25 @@ class StreamAdc:
         saturated: codes at an end of the range in the last record.
     """
 
-    Options: ClassVar[type] = Options
+    Options: ClassVar[type] = StreamAdcOptions
     kind: ClassVar[str] = "Photodetectors"
     transport: ClassVar[str] = "zmq"
     link_options: ClassVar[dict[str, Any]] = {}
     most_bits: ClassVar[int] = 64
 
-    def __init__(self, link: MessageLink, options: Options, port: str) -> None:
+    def __init__(self, link: MessageLink, options: StreamAdcOptions, port: str) -> None:
         self._stream = StreamClient(link, port, "adc", options.channels)
         self._port, self.identity, number = port, self._stream.identity, self._stream.number
-        self._float = self._stream.about.get("format") in ("<f4", "<f8")
+        self._float = self._stream.format != "<i2"
         self._scale: Any = np.float32(number("scale"))
         self._offset = number("offset")
-        self._largest_v = max([float(r) for r in self._stream.about.get("ranges") or []], default=number("upper"))
-        step = np.float64(0.0 if self._float else number("scale"))
-        lower, upper = np.float64(number("lower")), np.float64(number("upper"))
-        self.spec = ChannelSpec(NumberedNames("ch", options.channels), "V", lower, upper, step, np.float64(0.0), depth=int(number("depth")))
+        ranges = self._stream.about.get("ranges") or [number("upper")]
+        if not isinstance(ranges, list) or not all(type(r) in (int, float) and 0 < r < np.inf for r in ranges):
+            raise DesyncError(f"{port}: the identification has ranges = {ranges!r}, not a list of volts")
+        self._largest_v = float(max(ranges))
+        names = NumberedNames("ch", options.channels)
+        lower, upper, step, settle_s = map(np.asarray, (number("lower"), number("upper"), 0.0 if self._float else number("scale"), 0.0))
+        self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=int(number("depth")))
         self._shots, self.saturated = 0, 0
 
     def set_range(self, full_scale_v: float | Floats) -> Floats:
@@ -76,7 +81,8 @@ class StreamAdc:
             channel = int(np.argmin((wanted > 0) & (wanted <= largest)))
             raise LimitError(f"{self._port}/ch{channel}: a range of {wanted[channel]:g} V is not above 0 and up to {largest:g} V (driver)")
         _, arrays = self._stream.ask("range", [wanted])
-        if len(arrays) != 2 or any(a.shape != (count,) for a in arrays) or not np.all(arrays[0] >= wanted * (1 - 1e-9)):
+        good = len(arrays) == 2 and all(a.shape == (count,) and np.all(a > 0) and np.all(np.isfinite(a)) for a in arrays)
+        if not good or not np.all(arrays[0] >= wanted * (1 - 1e-9)):
             raise UnknownStateError(f"{self._port}: ranges were asked for, and the instrument did not take them")
         self._scale = arrays[1].astype(np.float32)
         return arrays[0]
@@ -96,17 +102,20 @@ class StreamAdc:
         received = 0
         while received < self._shots:
             about, arrays = self._stream.ask("fetch", start=received)
-            good = len(arrays) == 1 and arrays[0].ndim == 2 and arrays[0].shape[1] == len(self.spec) and len(arrays[0]) > 0
+            good = len(arrays) == 1 and arrays[0].dtype == self._stream.format and arrays[0].ndim == 2
+            good = good and arrays[0].shape[1] == len(self.spec) and 0 < len(arrays[0]) <= self._shots - received
+            good = good and type(about.get("saturated")) is int
             if not good or about.get("start") != received or about.get("shots") != self._shots:
-                raise DesyncError(f"{self._port}: a block of the record is missing or of another record, at row {received} of {self._shots}")
+                where = f"at row {received} of {self._shots}"
+                raise DesyncError(f"{self._port}: a block of the record is missing or of another record, {where}")
             blocks.append(self._volts(arrays[0]))
             received += len(arrays[0])
-            self.saturated = int(about.get("saturated", 0))
+            self.saturated = about["saturated"]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def safe(self) -> None:
         """Forget what was armed."""
-        self._stream.ask("safe")
+        self._stream.safe()
 
     def close(self) -> None:
         """Let go of the instrument."""
@@ -115,5 +124,5 @@ class StreamAdc:
     def _volts(self, codes: Any) -> Floats:
         if self._float:
             return np.asarray(codes)
-        volts = np.multiply(codes, self._scale, dtype=np.float32)
+        volts: Floats = np.multiply(codes, self._scale, dtype=np.float32)
         return volts if self._offset == 0 else volts + np.float32(self._offset)

@@ -6,6 +6,7 @@ Request: JSON header + raw arrays; `bank` fills the memory in blocks, `arm` send
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,11 +20,12 @@ from labonn.shots import Bank, Ints, dense
 
 
 @dataclass(frozen=True)
-class Options:
+class StreamDacOptions:
     """Bench-file keys of a streaming DAC.
 
     Attributes:
-        channels: outputs, as the instrument must report them. bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
+        channels: outputs, as the instrument must report them.
+        bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
         settle_s: of the modulators behind it; shots should last longer.
     """
 
@@ -38,27 +40,29 @@ class Options:
             raise ValueError(f"channels = {self.channels}: at least 1")
         if self.bits not in (*range(8, 17), 32, 64):
             raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
-        if not self.full_scale_v > 0 or self.depth < 1 or not self.settle_s >= 0:
-            raise ValueError("full_scale_v and depth must be positive, settle_s not negative")
+        if not 0 < self.full_scale_v < math.inf or self.depth < 1:
+            raise ValueError(f"full_scale_v = {self.full_scale_v:g}, depth = {self.depth}: must be positive, and finite")
+        if not 0 <= self.settle_s < math.inf:
+            raise ValueError(f"settle_s = {self.settle_s:g}: must not be negative, and finite")
 
 
 class StreamDac:
     """Modulators (volts) on a streaming DAC."""
 
-    Options: ClassVar[type] = Options
+    Options: ClassVar[type] = StreamDacOptions
     kind: ClassVar[str] = "Modulators"
     transport: ClassVar[str] = "zmq"
     link_options: ClassVar[dict[str, Any]] = {}
     most_bits: ClassVar[int] = 64
 
-    def __init__(self, link: MessageLink, options: Options, port: str) -> None:
+    def __init__(self, link: MessageLink, options: StreamDacOptions, port: str) -> None:
         self._stream = StreamClient(link, port, "dac", options.channels)
         self._port, self.identity, number = port, self._stream.identity, self._stream.number
-        self._format, self._scale, self._offset = str(self._stream.about.get("format")), number("scale"), number("offset")
-        step = 0.0 if self._format in ("<f4", "<f8") else self._scale
+        self._format, self._scale, self._offset = self._stream.format, number("scale"), number("offset")
+        floats = self._format in ("<f4", "<f8")
         names = NumberedNames("ch", options.channels)
-        lower, upper = np.float64(number("lower")), np.float64(number("upper"))
-        self.spec = ChannelSpec(names, "V", lower, upper, np.float64(step), np.float64(options.settle_s), depth=int(number("depth")))
+        lower, upper, step, settle_s = map(np.asarray, (number("lower"), number("upper"), 0.0 if floats else self._scale, options.settle_s))
+        self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=int(number("depth")))
         self._order: Ints = np.zeros(0, "<u4")
         self._dwell_s = 0.0
 
@@ -82,7 +86,7 @@ class StreamDac:
 
     def safe(self) -> None:
         """All beams dark."""
-        self._stream.ask("safe")
+        self._stream.safe()
 
     def close(self) -> None:
         """Let go of the instrument."""

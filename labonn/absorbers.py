@@ -20,9 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import quad
-from scipy.optimize import minimize_scalar
-from scipy.special import wrightomega
 
 from labonn.channels import Floats
 
@@ -77,6 +74,8 @@ def mismatch(cell: str, depth: float, reach: float = math.inf) -> float:
         depth: resonant optical depth, above 0.
         reach: the integrals end at this field; the full Gaussian by default.
     """
+    from scipy.integrate import quad  # 0.3 s to import, which a command that only fails should not cost
+
     if not depth > 0:
         raise ValueError(f"mismatch at depth {depth:g}; it is defined for depths above 0")
     sigma = _steepest_field(depth) / 2
@@ -96,6 +95,7 @@ def mismatch(cell: str, depth: float, reach: float = math.inf) -> float:
 
 def _steepest_field(depth: float) -> float:
     """Where g' of the Eq. 4 cell is largest: sqrt(3) at depth 0, about sqrt(depth) at large depths."""
+    from scipy.optimize import minimize_scalar
 
     def falling(z: float) -> float:
         return -float(derivative("eq4", np.asarray(z), depth))
@@ -114,6 +114,8 @@ def _gain(field: Floats, depth: NDArray[Any]) -> Floats:
 
 def _two_level(field: Floats, depth: NDArray[Any]) -> Floats:
     """I_out + ln I_out = ln I + I - alpha0, so I_out is Wright's omega of the right side: Lambert's W without overflow."""
+    from scipy.special import wrightomega
+
     intensity = np.square(field, dtype=np.float64)
     out = wrightomega(np.log(np.maximum(intensity, _TINY)) + intensity - depth)
     return np.asarray(np.exp(0.5 * (intensity - out - depth)))

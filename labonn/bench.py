@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,17 +13,19 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from labonn import opening
+from labonn.banks import check_limits
 from labonn.benchfile import BenchFile, read
 from labonn.channels import ChannelSpec, Floats
 from labonn.clock import Clock
 from labonn.devices import Actuator, Detector
-from labonn.errors import LabonnError, TableError, UnknownStateError
+from labonn.errors import TableError, UnknownStateError
 from labonn.segments import Segment, segments_of
-from labonn.shots import Bank, Readings, ShotTable, extremes_of
+from labonn.shots import Bank, Readings, ShotTable
 
 Result = TypeVar("Result")
 Plan = Generator[ShotTable, Readings, Result]
 WORTH_A_THREAD_S = 1e-3
+SLOWER = 1.1
 
 
 class Bench:
@@ -46,12 +49,14 @@ class Bench:
         self._cost_s: dict[tuple[str, str], float] = {}
         self._loaded: dict[str, Bank] = {}
         self._held: dict[str, tuple[Bank, int]] = {}
+        self._armed: set[str] = set()  # ports that wait for a trigger that has not come
         self._closed = False
 
     @classmethod
     def open(
-        cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None, real_time: bool = False, served: bool = False
-    ) -> Self:
+        cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None,
+        real_time: bool = False, served: bool = False,
+    ) -> Self:  # fmt: skip
         """Open every instrument of a bench file, write its limits into it, and leave all outputs safe.
 
         Args:
@@ -72,8 +77,9 @@ class Bench:
             raise
         try:
             bench._each("prepare", bench._actuators, lambda name: bench._actuators[name].prepare(bench.specs[name]))
-        except BaseException:
-            bench.close()
+        except BaseException as problem:
+            with opening.noted(problem):
+                bench.close()
             raise
         return bench
 
@@ -102,12 +108,14 @@ class Bench:
         depths = {name: self.specs[name].depth for name in (*table.orders, *read)}
         parts: list[Readings] = []
         try:
-            for segment in segments_of(table, depths, read):
-                parts.append(self._play_segment(segment, read))
+            parts.extend(self._play_segment(segment, read) for segment in segments_of(table, depths, read))
         except BaseException:
             self._loaded.clear()
             self._held.clear()
             raise
+        for name, bank in table.banks.items():
+            if self._loaded.get(name) is not bank:
+                self._loaded.pop(name, None)  # memory holds the last part of a bank that was too large for it
         self.shots += table.shots
         return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in read}
 
@@ -124,7 +132,7 @@ class Bench:
             elif bank.shape[1] != len(spec):
                 raise TableError(f"{name}: the bank has {bank.shape[1]} channels, the port has {len(spec)}")
             elif bank is not self._loaded.get(name):
-                spec.check(name, extremes_of(bank))
+                check_limits(spec, name, bank)
 
     def _check_memory(self, name: str, spec: ChannelSpec, order: Any) -> None:
         loaded = self._loaded.get(name)
@@ -134,6 +142,9 @@ class Bench:
             raise TableError(f"{name}: the order names row {int(order.max())} or {int(order.min())}; memory holds {loaded.shape[0]} rows")
 
     def _play_segment(self, segment: Segment, read: tuple[str, ...]) -> Readings:
+        stale = self._armed.difference(segment.orders, read)
+        self._each("disarm", stale & self._actuators.keys(), lambda name: self._actuators[name].safe())
+        self._armed.difference_update(self._actuators)
         changed = [n for n, (bank, row) in segment.held.items() if not self._holds(n, bank, row)]
         for name in changed:
             self._held.pop(name, None)
@@ -143,10 +154,13 @@ class Bench:
         for name, bank in segment.banks.items():
             if bank is not self._loaded.get(name):
                 self._loaded.pop(name, None)
+        self._armed.update(segment.orders, read)
         self._each("load", segment.orders, lambda name: self._load(name, segment))
-        self._each("arm", read, lambda name: self._detectors[name].arm(segment.shots, segment.dwell_s))
+        recording = [*read, *(stale & self._detectors.keys())]
+        self._each("arm", recording, lambda name: self._detectors[name].arm(segment.shots, segment.dwell_s))
         if segment.orders or read:
             self._trigger.fire(segment.shots, segment.dwell_s)
+            self._armed.clear()
         return self._each("fetch", read, lambda name: self._detectors[name].fetch())
 
     def _holds(self, name: str, bank: Bank, row: int) -> bool:
@@ -171,7 +185,12 @@ class Bench:
         names = list(names)
         costs = [self._cost_s.get((what, name), 0.0) for name in names]
         if len(names) > 1 and sum(costs) - max(costs) > WORTH_A_THREAD_S:
-            results = list(self._pool.map(lambda name: self._timed(what, name, action), names))
+            tasks = [self._pool.submit(self._timed, what, name, action) for name in names]
+            try:
+                wait(tasks)
+            finally:
+                wait(tasks)  # after a failure or Ctrl-C too: nobody may use a link that a thread still holds
+            results = [task.result() for task in tasks]
         else:
             results = [self._timed(what, name, action) for name in names]
         return dict(zip(names, results, strict=True))
@@ -179,7 +198,8 @@ class Bench:
     def _timed(self, what: str, name: str, action: Callable[[str], Any]) -> Any:
         start = time.perf_counter()
         result = action(name)
-        self._cost_s[what, name] = 0.7 * self._cost_s.get((what, name), 0.0) + 0.3 * (time.perf_counter() - start)
+        took = time.perf_counter() - start
+        self._cost_s[what, name] = min(took, SLOWER * self._cost_s.get((what, name), took))  # one slow reply is no reason for threads
         return result
 
     @property
@@ -195,6 +215,7 @@ class Bench:
         """
         self._loaded.clear()
         self._held.clear()
+        self._armed.difference_update(self._actuators)
         failed = _attempt(self._actuators, lambda name: self._actuators[name].safe())
         if failed:
             raise UnknownStateError("; ".join(f"{name}: could not be made safe: {problem}" for name, problem in failed.items()))
@@ -206,31 +227,29 @@ class Bench:
         self._closed = True
         try:
             self.safe()
+        except BaseException as unsafe:
+            with opening.noted(unsafe):
+                self._opened.close()
+            raise
+        else:
+            self._opened.close()
         finally:
             self._pool.shutdown()
-            self._opened.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        with contextlib.nullcontext() if problem is None else opening.noted(problem):
             self.close()
-        except LabonnError as unsafe:
-            if problem is None:
-                raise
-            problem.add_note(str(unsafe))
 
 
-def _attempt(names: Mapping[str, Any], action: Callable[[str], None]) -> dict[str, Exception]:
-    """Do `action` for every name; what failed, by name. Nothing one instrument raises may spare the next its turn."""
-    failed: dict[str, Exception] = {}
-    for name in names:
-        try:
-            action(name)
-        except Exception as problem:
-            failed[name] = problem
-    return failed
+def _attempt(names: Collection[str], action: Callable[[str], None]) -> dict[str, BaseException]:
+    """Do `action` for every name at once; what failed, by name. Nothing one instrument does may spare or delay the next its turn."""
+    with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="safe") as pool:
+        tasks = {name: pool.submit(action, name) for name in names}
+    failed = {name: task.exception() for name, task in tasks.items()}
+    return {name: problem for name, problem in failed.items() if problem is not None}
 
 
 __all__ = ["Bench", "Floats", "Plan"]

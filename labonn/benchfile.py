@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -92,8 +93,8 @@ def parse(text: str, name: str) -> BenchFile:
             ports[port] = _port(port, table, name)
         except BenchFileError as problem:
             problems.append(str(problem))
-    triggers = [p.name for p in ports.values() if p.role == "trigger"]
-    if ports and len(triggers) != 1 and not problems:
+    triggers = [port for port, table in data.get("ports", {}).items() if isinstance(table, dict) and table.get("role") == "trigger"]
+    if data.get("ports") and len(triggers) != 1:
         problems.append(f'{name}: exactly one port must have role = "trigger", not {len(triggers)} {triggers or ""}'.rstrip())
     if problems:
         raise BenchFileError("\n".join(problems))
@@ -115,9 +116,14 @@ def _port(port: str, table: Any, file: str) -> PortFile:
         problems.append(f'{where}.link: one URL or a list of them is wanted, such as "serial:///dev/ttyUSB0", not {link!r}')
     if table.get("role") not in (None, "trigger"):
         problems.append(f'{where}.role: {table["role"]!r} is not "trigger", the only role there is')
+    for key in ("lower", "upper"):
+        values = table.get(key, 0.0)
+        if not all(type(value) in (int, float, str) for value in (values if isinstance(values, list) else [values])):
+            problems.append(f'{where}.{key} = {_short(values)}: a quantity such as "4.0 V" or a number is wanted, or one a channel')
+    options, wrong = _validated(driver.Options, {k: v for k, v in table.items() if k in fields}, where)
+    problems += [line for line, missing in wrong if not (missing and problems)]  # what is missing may be what was misspelt
     if problems:
         raise BenchFileError("\n".join(problems))
-    options = dataclass_from(driver.Options, {k: v for k, v in table.items() if k in fields}, where)
     return PortFile(port, table["driver"], driver, links, table.get("lower"), table.get("upper"), table.get("role"), options)
 
 
@@ -139,21 +145,32 @@ def dataclass_from(cls: Any, table: Mapping[str, Any], where: str) -> Any:
     Raises:
         BenchFileError: unknown keys, wrong types, or what the dataclass itself refuses (ValueError); all of them.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     file, _, path = where.partition(": ")
-    problems = [f"{file}: {p}" for p in unknown_keys(table, [f.name for f in dataclasses.fields(cls)], f"{path}.")]
+    fields = [f.name for f in dataclasses.fields(cls)]
+    problems = [f"{file}: {p}" for p in unknown_keys(table, fields, f"{path}.")]
+    found, wrong = _validated(cls, {k: v for k, v in table.items() if k in fields}, where)
+    problems += [line for line, missing in wrong if not (missing and problems)]
     if problems:
         raise BenchFileError("\n".join(problems))
+    return found
+
+
+def _validated(cls: Any, table: Mapping[str, Any], where: str) -> tuple[Any, list[tuple[str, bool]]]:
+    """(the dataclass, []) or (None, a line for each problem and whether it is a missing key).
+
+    By way of JSON, in which pydantic's strict mode has lists for tuples and integers for floats, but no "8" or true for 8.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    lines = []
     try:
-        return TypeAdapter(cls).validate_python(dict(table))
+        return TypeAdapter(cls).validate_json(json.dumps(dict(table), default=str), strict=True), []
     except ValidationError as problem:
-        lines = []
         for error in problem.errors():
-            key = ".".join([where, *(str(part) for part in error["loc"])])
-            value = "" if error["type"] == "missing" else f" = {_short(error['input'])}"
-            lines.append(f"{key}{value if error['loc'] else ''}: {error['msg'].removeprefix('Value error, ')}")
-        raise BenchFileError("\n".join(lines)) from None
+            key, missing = ".".join([where, *(str(part) for part in error["loc"])]), error["type"] == "missing"
+            value = f" = {_short(error['input'])}" if error["loc"] and not missing else ""
+            lines.append((f"{key}{value}: {error['msg'].removeprefix('Value error, ')}", missing))
+    return None, lines
 
 
 def _quantities(value: Any, unit: str, count: int, where: str) -> list[float] | None:

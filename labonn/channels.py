@@ -20,11 +20,11 @@ class NumberedNames(Sequence[str]):
     """Names made when asked for ("ch5", or "r3c17" with a row length), so that 100,000 of them cost nothing."""
 
     prefix: str
-    count: int
+    size: int
     row_length: int = 0
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -32,8 +32,8 @@ class NumberedNames(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return tuple(self[i] for i in range(*index.indices(self.count)))
-        i = range(self.count)[index]
+            return tuple(self[i] for i in range(*index.indices(self.size)))
+        i = range(self.size)[index]
         return f"r{i // self.row_length}c{i % self.row_length}" if self.row_length else f"{self.prefix}{i}"
 
 
@@ -76,27 +76,35 @@ class ChannelSpec:
     def __len__(self) -> int:
         return len(self.names)
 
-    def check(self, port: str, bank: Floats) -> None:
-        """Raise LimitError unless all of `bank` (K, C) is inside the limits; NaN and infinities are outside."""
+    def check(self, port: str, bank: Floats, first_row: int = 0) -> None:
+        """Raise LimitError unless all of `bank` (K, C) is inside the limits; NaN and infinities are outside.
+
+        Args:
+            port, first_row: for the message: whose channels these are, and the number of the bank's first row.
+        """
         if bank.size == 0:
             return
         low, high = _extremes(bank, self.lower, self.upper)
         if not (np.all(low >= self.lower[: low.size]) and np.all(high <= self.upper[: high.size])):
-            self._raise(port, bank)
+            self._raise(port, bank, first_row)
 
-    def _raise(self, port: str, bank: Floats) -> None:
+    def _raise(self, port: str, bank: Floats, first_row: int) -> None:
         row, channel = np.argwhere(~((bank >= self.lower) & (bank <= self.upper)))[0]
         value = float(bank[row, channel])
-        rules, bound = (self.lower_rule, self.lower) if value < self.lower[channel] else (self.upper_rule, self.upper)
+        rules = self.lower_rule if value < self.lower[channel] else self.upper_rule
         low, high = (format_quantity(float(b[channel]), self.unit) for b in (self.lower, self.upper))
+        told = format_quantity(value, self.unit)
+        if told in (low, high):
+            told = format_quantity(value, self.unit, digits=12)  # too near the limit for six digits to show the difference
         raise LimitError(
-            f"{port}/{self.names[int(channel)]}: {format_quantity(value, self.unit)} in row {row} "
+            f"{port}/{self.names[int(channel)]}: {told} in row {first_row + row} "
             f"is outside {low} to {high} ({rules[int(channel) % len(rules)]})"
         ) from None
 
     def clip(self, values: Floats) -> Floats:
         """`values` (K, C) moved to the nearest allowed ones, for an optimizer that projects on purpose."""
-        return np.clip(values, self.lower, self.upper).astype(values.dtype, copy=False)
+        lower, upper = _rounded_up(self.lower, values.dtype), -_rounded_up(-self.upper, values.dtype)
+        return np.clip(values, lower, upper)
 
     def tighten(self, lower: ArrayLike | None, upper: ArrayLike | None, rule: str) -> ChannelSpec:
         """The spec with tighter limits where `lower` and `upper` are tighter; they never widen."""
@@ -110,6 +118,12 @@ class ChannelSpec:
             rules = _rules(self.upper_rule, wanted < self.upper, rule)
             spec = replace(spec, upper=np.minimum(wanted, self.upper), upper_rule=rules)
         return spec
+
+
+def _rounded_up(bound: Floats, dtype: np.dtype[Any]) -> Floats:
+    """The lowest numbers of `dtype` that are not below `bound`: float32(0.1) would be above a limit of 0.1."""
+    near = bound.astype(dtype)
+    return np.where(near < bound, np.nextafter(near, near.dtype.type(np.inf)), near)
 
 
 def _extremes(bank: Floats, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
@@ -129,9 +143,9 @@ def join(specs: Sequence[ChannelSpec]) -> ChannelSpec:
     """One spec for a port made of several instruments, in their order."""
     if len(specs) == 1:
         return specs[0]
-    stack = {field: np.concatenate([getattr(s, field) for s in specs]) for field in ("lower", "upper", "step", "settle_s")}
+    stack: dict[str, Any] = {field: np.concatenate([getattr(s, field) for s in specs]) for field in ("lower", "upper", "step", "settle_s")}
     names = tuple(f"{i}:{name}" for i, s in enumerate(specs) for name in s.names)
-    rules = {
+    rules: dict[str, Any] = {
         field: tuple(getattr(s, field)[i % len(getattr(s, field))] for s in specs for i in range(len(s)))
         for field in ("lower_rule", "upper_rule")
     }

@@ -23,7 +23,7 @@ class Method:
 
     Attributes:
         derivative: "optical": the transmission that the pump left (Eq. 5); "corrected": the same times the measured correction, for each
-            layer's own weights; "exact": the error is detected before each cell, multiplied by g' (Eq. 6) digitally and sent on by modulators.
+            layer's own weights; "exact": the error is detected before each cell, multiplied by g' (Eq. 6) digitally and sent on.
         error: "digital": z - t computed from the output reading and sent back by modulators (two trips); "optical": by interference
             with a target beam (one trip; "exact" adds one a further cell).
     """
@@ -51,12 +51,15 @@ class Step:
 Steps = Generator[ShotTable, Readings, Step]
 
 
-def backprop(network: Network, method: Method, banks: Mapping[str, Bank], rows: Ints, inputs: Floats, targets: Floats, labels: Ints) -> Steps:
+def backprop(
+    network: Network, method: Method, banks: Mapping[str, Bank], rows: Ints, inputs: Floats, targets: Floats, labels: Ints
+) -> Steps:
     """The gradient of one mini-batch, by light.
 
     Args:
         network, method: as set up. banks: weight banks to show first (empty: as they are).
-        rows: (B,) images in the input memory. inputs: (B, N0) their fields. targets: (classes, N_L) wanted outputs. labels: (B,) class of each image.
+        rows: (B,) images in the input memory. inputs: (B, N0) their fields.
+        targets: (classes, N_L) wanted outputs. labels: (B,) class of each image.
     """
     forward = _forward_ports(network, method)
     backward = ("backward_in",) if method.derivative == "exact" else ("backward_out",)
@@ -78,7 +81,7 @@ def backprop(network: Network, method: Method, banks: Mapping[str, Bank], rows: 
         volts, scale = network.error_volts(error * signs)
         back = yield ShotTable({"error": volts}, {"error": np.arange(len(rows)), "input": rows}, network.dwell_s, backward)
         tables += 1
-    deltas = [error]
+    deltas: list[Floats] = [error]
     if hidden:
         if method.derivative == "exact":
             deltas = yield from _exact(network, first, back, scale * signs, error)
@@ -112,7 +115,9 @@ def _tapped_errors(network: Network, method: Method, first: Readings, back: Read
     return [*deltas, error]
 
 
-def _exact(network: Network, first: Readings, back: Readings, scale: Floats | float, error: Floats) -> Generator[ShotTable, Readings, list[Floats]]:
+def _exact(
+    network: Network, first: Readings, back: Readings, scale: Floats | float, error: Floats
+) -> Generator[ShotTable, Readings, list[Floats]]:
     """Errors at every layer, each read before its cell, multiplied by g' and sent on to the next by modulators."""
     before = network.tapped(first, "forward_in")
     deltas = [error]
@@ -125,7 +130,7 @@ def _exact(network: Network, first: Readings, back: Readings, scale: Floats | fl
 
 
 def chop(shots: int, dtype: Any) -> Floats:
-    """(shots, 1) signs + - + - ...: errors are sent with them and readings multiplied by them, so that detector offsets cancel in the mean."""
+    """(shots, 1) signs + - + - ...: errors are sent with them, readings multiplied by them, and detector offsets cancel in the mean."""
     return np.where(np.arange(shots) % 2, -1, 1).astype(dtype)[:, None]
 
 
@@ -155,7 +160,8 @@ def central_differences(
     """dL/dW of some weights, by moving each to either side in the SLM and measuring the loss: 2 frames a weight, one table.
 
     Args:
-        layer: 0 for the first. indices: (P,) flat positions in that layer's matrix. step: of the SLM field. rows, targets, labels: the batch.
+        layer: 0 for the first. indices: (P,) flat positions in that layer's matrix. step: of the SLM field.
+        rows, targets, labels: the batch.
 
     Returns:
         (P,) derivatives of the mean loss, over the displayed difference (the SLM's gray steps are known).
@@ -171,4 +177,4 @@ def central_differences(
     loss = 0.5 * np.sum(error**2, axis=(1, 2)) / batch
     show = network.shown[layer] if network.shown else lambda fields: fields
     up, down = (np.asarray(show(part), np.float64) for part in np.split(moved, 2))
-    return (loss[: len(indices)] - loss[len(indices) :]) / ((up - down) * network.gains[layer])
+    return np.asarray((loss[: len(indices)] - loss[len(indices) :]) / ((up - down) * network.gains[layer]))

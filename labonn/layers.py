@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from labonn.channels import ChannelSpec
@@ -14,8 +15,9 @@ from labonn.errors import ProcedureError
 class Layers:
     """Sizes of the network that a bench is.
 
-    Ports: `input` (N0), `weights1` ... `weightsL` (N_l x N_l-1), `gain` (L sections), `ovens` (H = L - 1 cells), `error` and `target` (N_L),
-    `feedback` (1), `inject` (cells 2 ... H, when H > 1), taps `forward_in`, `forward_out`, `backward_in`, `backward_out` (all cells side by side), `output` (N_L).
+    Ports: `input` (N0), `weights1` ... `weightsL` (N_l x N_l-1), `gain` (L sections), `ovens` (H = L - 1 cells),
+    `error` and `target` (N_L), `feedback` (1), `inject` (cells 2 ... H, when H > 1),
+    taps `forward_in`, `forward_out`, `backward_in`, `backward_out` (all cells side by side), `output` (N_L).
 
     Attributes:
         sizes: N0, N1, ... N_L.
@@ -40,7 +42,7 @@ class Layers:
     def taps(self) -> tuple[slice, ...]:
         """Columns of each cell in a tap port."""
         edges = [sum(self.hidden[:i]) for i in range(len(self.hidden) + 1)]
-        return tuple(slice(a, b) for a, b in zip(edges, edges[1:], strict=False))
+        return tuple(slice(a, b) for a, b in pairwise(edges))
 
     def injected(self) -> tuple[slice, ...]:
         """Columns of each cell from the second on in the `inject` port."""
@@ -67,7 +69,7 @@ def layers_of(devices: Mapping[str, Any], specs: Mapping[str, ChannelSpec], file
     Raises:
         ProcedureError: a port is missing, or its size does not fit its neighbours; both sizes are named.
     """
-    shapes = []
+    shapes: list[tuple[int, ...]] = []
     while (name := f"weights{len(shapes) + 1}") in devices:
         shape = getattr(devices[name], "shape", None)
         if shape is None:
@@ -75,7 +77,7 @@ def layers_of(devices: Mapping[str, Any], specs: Mapping[str, ChannelSpec], file
         shapes.append(tuple(shape))
     if not shapes:
         raise ProcedureError(f"{file}: a vapour-cell bench needs the ports weights1, weights2, ...; it has {', '.join(devices)}")
-    for i, (one, two) in enumerate(zip(shapes, shapes[1:], strict=False), start=1):
+    for i, (one, two) in enumerate(pairwise(shapes), start=1):
         if two[1] != one[0]:
             raise ProcedureError(
                 f"{file}: ports.weights{i + 1}: shape {two[0]} x {two[1]} takes {two[1]} inputs, but weights{i} has {one[0]} outputs"
@@ -85,7 +87,8 @@ def layers_of(devices: Mapping[str, Any], specs: Mapping[str, ChannelSpec], file
         if needed is not None and port not in needed:
             continue
         if port not in specs:
-            raise ProcedureError(f"{file}: ports.{port}: missing; a bench of layers {'-'.join(map(str, layers.sizes))} needs it, with {count} channels")
+            sizes = "-".join(map(str, layers.sizes))
+            raise ProcedureError(f"{file}: ports.{port}: missing; a bench of layers {sizes} needs it, with {count} channels")
         if len(specs[port]) != count:
             raise ProcedureError(
                 f"{file}: ports.{port}: has {len(specs[port])} channels, but the layers {'-'.join(map(str, layers.sizes))} need {count}"

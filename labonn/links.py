@@ -11,7 +11,7 @@ from labonn.errors import ConnectError, LinkError
 
 Buffer = bytes | memoryview | bytearray
 DEFAULT_TIMEOUT_S = 2.0
-CONNECT_TIMEOUT_S = 0.5
+CONNECT_TIMEOUT_S = 0.3
 
 
 class Link(Protocol):

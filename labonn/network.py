@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labonn.channels import ChannelSpec, Floats
 from labonn.errors import ProcedureError
@@ -70,7 +71,8 @@ class Network:
             largest = float(np.abs(weight).max())
             if not 0.5 / HEADROOM * self.gains[i] <= largest <= 0.97 * self.gains[i]:
                 if not largest <= high[i]:
-                    raise ProcedureError(f"weights{i + 1}: a weight of {largest:.3g} needs more than the {high[i]:.3g} of gain/{spec.names[i]} at its upper limit")
+                    most = f"the {high[i]:.3g} of gain/{spec.names[i]} at its upper limit"
+                    raise ProcedureError(f"weights{i + 1}: a weight of {largest:.3g} needs more than {most}")
                 self.gains[i] = np.clip(HEADROOM * largest, low[i], high[i])
                 changed = True
         return changed
@@ -114,7 +116,7 @@ class Network:
         return self.optics.modulator.volts(errors * errors.dtype.type(1 / largest)), largest
 
 
-def image_volts(network: Network, images: np.ndarray) -> Floats:  # type: ignore[type-arg]
+def image_volts(network: Network, images: NDArray[np.uint8]) -> Floats:
     """(N, N0) modulator volts of uint8 images, 255 = a field of 1; by a table of 256 entries."""
     table = network.optics.modulator.volts(np.linspace(0, 1, 256).astype(network.dtype))
     return np.take(table, images)

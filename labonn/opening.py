@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import contextlib
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from labonn.benchfile import BenchFile, PortFile
 from labonn.channels import ChannelSpec
-from labonn.clock import Clock, RealClock, SimulatedClock
+from labonn.clock import Clock
 from labonn.devices import Actuator, Trigger
-from labonn.errors import BenchFileError, ConnectError, LabonnError, LinkError
+from labonn.errors import BenchFileError, LabonnError
 from labonn.joined import JoinedActuator, JoinedDetector, every
-from labonn.links import AnyLink, connect
-from labonn.registry import load
+from labonn.sources import DryRun, LinkOf, SdkCalls, idealised, instrument_name, source_of
 
-
-@dataclass(frozen=True)
-class DryRun:
-    """How a dry run wants its simulated bench."""
-
-    ideal: bool = False
-    seed: int | None = None
-    real_time: bool = False
-    served: bool = False
+__all__ = ["DryRun", "Opened", "open_ports"]
 
 
 @dataclass
 class Opened:
-    """Everything that opening made and closing must end."""
+    """Everything that opening made and closing must end.
+
+    Attributes:
+        devices, specs: by port. links: all of them. clock: the bench's. simulated: the simulated bench, if it is one.
+    """
 
     devices: dict[str, Any]
     specs: dict[str, ChannelSpec]
-    links: list[AnyLink]
+    links: list[Any]
     clock: Clock
     simulated: Any = None
 
@@ -52,104 +48,100 @@ class Opened:
                 self.simulated.close()
 
 
-def source_of(file: BenchFile, dry_run: DryRun | None) -> tuple[Callable[[PortFile, int], AnyLink], Clock, Any]:
-    """What makes links: the file's URLs, or a simulated bench; with its clock, and the simulated bench to close."""
-    if dry_run is None:
-        return lambda port, index: _real_link(port, index), RealClock(), None
-    name = file.simulation.get("bench")
-    if not isinstance(name, str):
-        raise BenchFileError(f"{file.name}: simulation.bench = {name!r}: a dry run needs the name of a simulated bench")
-    clock = SimulatedClock(time.sleep if dry_run.real_time else None)
-    factory = load("labonn.benches", name, BenchFileError, f"{file.name}: simulation.bench")
-    simulated = factory(file, clock, ideal=dry_run.ideal, seed=dry_run.seed)
-    if dry_run.served:
-        return lambda port, index: _served_link(simulated, port, index), clock, simulated
-    return lambda port, index: connect(f"sim://{port.name}/{index}", simulated.link), clock, simulated
-
-
-def idealised(file: BenchFile) -> BenchFile:
-    """The file with every converter at as many bits as its protocol can carry (the driver's `most_bits`)."""
-    ports = {
-        name: replace(port, options=replace(port.options, bits=port.driver.most_bits)) if hasattr(port.driver, "most_bits") else port
-        for name, port in file.ports.items()
-    }
-    return replace(file, ports=ports)
-
-
-class SdkCalls:
-    """An instrument's function table that counts its calls, as links count their exchanges."""
-
-    def __init__(self, table: Any) -> None:
-        self._table = table
-        self.exchanges = 0
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._table, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.exchanges += 1
-            return found(*args, **kwargs)
-
-        self.__dict__[name] = call
-        return call
-
-
-def open_port(file: BenchFile, port: PortFile, link_of: Callable[[PortFile, int], AnyLink]) -> tuple[Any, ChannelSpec, list[AnyLink]]:
+def open_port(file: BenchFile, port: PortFile, link_of: LinkOf) -> tuple[Any, ChannelSpec, list[Any]]:
     """(device, tightened spec, links) of one port; identified and read, nothing changed."""
-    links: list[AnyLink] = []
+    links: list[Any] = []
     try:
-        devices = []
-        for index in range(len(port.links)):
-            link = link_of(port, index)
-            links.append(link if hasattr(link, "exchanges") else SdkCalls(link))
-            devices.append(port.driver(links[-1], port.options, port.name))
-        device = devices[0] if len(devices) == 1 else (JoinedActuator if isinstance(devices[0], Actuator) else JoinedDetector)(devices)
-        if port.role == "trigger" and not isinstance(device, Trigger):
-            raise BenchFileError(f'{file.name}: ports.{port.name}.role = "trigger": the driver {port.driver_name!r} cannot trigger')
-        return device, _tightened(file, port, device.spec), links
-    except BaseException:
-        every(links, lambda link: link.close())
+        devices = [open_instrument(port, index, link_of, links) for index in range(len(port.links))]
+        return *joined(file, port, devices), links
+    except BaseException as problem:
+        with noted(problem):
+            every(links, lambda link: link.close())
         raise
+
+
+def open_instrument(port: PortFile, index: int, link_of: LinkOf, links: list[Any]) -> Any:
+    """The device behind one link of a port, identified and read; its link goes to `links` as soon as it is open."""
+    link = link_of(port, index)
+    links.append(link if hasattr(link, "exchanges") else SdkCalls(link))
+    return port.driver(links[-1], port.options, instrument_name(port, index))
+
+
+def joined(file: BenchFile, port: PortFile, devices: list[Any]) -> tuple[Any, ChannelSpec]:
+    """(one device for a port of one or several instruments, its tightened spec).
+
+    Raises:
+        BenchFileError: the port is to be the trigger and cannot, or its limits do not fit the instruments.
+    """
+    device = devices[0] if len(devices) == 1 else (JoinedActuator if isinstance(devices[0], Actuator) else JoinedDetector)(devices)
+    if port.role == "trigger" and not isinstance(device, Trigger):
+        several = "" if len(devices) == 1 else " as one of several instruments of a port"
+        raise BenchFileError(f'{file.name}: ports.{port.name}.role = "trigger": the driver {port.driver_name!r} cannot trigger{several}')
+    return device, tightened(file, port, device.spec)
+
+
+@contextlib.contextmanager
+def noted(problem: BaseException) -> Iterator[None]:
+    """Trouble in here must not hide the trouble that led here: it becomes a note."""
+    try:
+        yield
+    except Exception as another:
+        for note in (str(another) or type(another).__name__, *getattr(another, "__notes__", ())):
+            problem.add_note(note)
 
 
 def open_ports(file: BenchFile, dry_run: DryRun | None) -> Opened:
     """Open all ports at the same time.
 
     Raises:
-        LabonnError: every port that failed, one a line; those that did open are closed again.
+        LabonnError: every port that failed, one a line; those that did open are made safe and closed again.
     """
     if dry_run is not None and dry_run.ideal:
         file = idealised(file)
     link_of, clock, simulated = source_of(file, dry_run)
     opened = Opened({}, {}, [], clock, simulated)
-    failed: list[LabonnError] = []
+    tasks: dict[str, Future[tuple[Any, ChannelSpec, list[Any]]]] = {}
     try:
-        with ThreadPoolExecutor(max_workers=len(file.ports)) as pool:
-            tasks = {name: pool.submit(open_port, file, port, link_of) for name, port in file.ports.items()}
-        for name, task in tasks.items():
-            problem = task.exception()
-            if problem is None:
-                opened.devices[name], opened.specs[name], links = task.result()
-                opened.links += links
-            elif isinstance(problem, LabonnError):
-                failed.append(_at(name, problem))
-            else:
-                raise problem
-        if failed:
-            raise failed[0] if len(failed) == 1 else type(failed[0])("\n".join(map(str, failed)))
-    except BaseException:
-        opened.close()
+        try:
+            with ThreadPoolExecutor(max_workers=len(file.ports), thread_name_prefix="open") as pool:
+                tasks.update((name, pool.submit(open_port, file, port, link_of)) for name, port in file.ports.items())
+        finally:  # whatever ended it, what did open must be known
+            for name, task in tasks.items():
+                if task.exception() is None:
+                    opened.devices[name], opened.specs[name], links = task.result()
+                    opened.links += links
+        _raise_failed({name: problem for name, task in tasks.items() if (problem := task.exception()) is not None})
+    except BaseException as problem:
+        with noted(problem):
+            every([d for d in opened.devices.values() if isinstance(d, Actuator)], lambda d: d.safe())
+        with noted(problem):
+            opened.close()
         raise
     return opened
 
 
-def _at(port: str, problem: LabonnError) -> LabonnError:
-    return problem if port in str(problem) else type(problem)(f"{port}: {problem}")
+def _raise_failed(failed: dict[str, BaseException]) -> None:
+    """One error for all ports that failed; one that was not raised on purpose goes first, as it is."""
+    for problem in failed.values():
+        if not isinstance(problem, LabonnError):
+            raise problem
+    told = [located(name, problem) for name, problem in failed.items() if isinstance(problem, LabonnError)]
+    if told:
+        raise told[0] if len(told) == 1 else type(told[0])("\n".join(map(str, told)))
 
 
-def _tightened(file: BenchFile, port: PortFile, spec: ChannelSpec) -> ChannelSpec:
+def located(port: str, problem: LabonnError) -> LabonnError:
+    """The problem, with the port's name in its message."""
+    named = re.search(rf"(^|ports\.){re.escape(port)}\b", str(problem))
+    return problem if named else type(problem)(f"{port}: {problem}")
+
+
+def tightened(file: BenchFile, port: PortFile, spec: ChannelSpec) -> ChannelSpec:
+    """`spec` with the bench file's limits of the port.
+
+    Raises:
+        BenchFileError: they are of another unit, too few or too many, widen the driver's, or contradict each other.
+    """
     lower, upper = port.limits(spec.unit, len(spec), file.name)
     for key, wanted, bound, sign in (("lower", lower, spec.lower, 1), ("upper", upper, spec.upper, -1)):
         for channel, value in enumerate(wanted or ()):
@@ -162,16 +154,3 @@ def _tightened(file: BenchFile, port: PortFile, spec: ChannelSpec) -> ChannelSpe
     if not (tight.lower <= tight.upper).all():
         raise BenchFileError(f"{file.name}: ports.{port.name}: lower is above upper")
     return tight
-
-
-def _real_link(port: PortFile, index: int) -> AnyLink:
-    url = port.links[index]
-    try:
-        return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") else connect(url, **port.driver.link_options)
-    except (ConnectError, LinkError) as problem:
-        raise type(problem)(f"{port.name}: {problem}; to try without instruments add --dry-run") from problem
-
-
-def _served_link(simulated: Any, port: PortFile, index: int) -> AnyLink:
-    url = simulated.serve(port.name, index)
-    return simulated.link(f"{port.name}/{index}") if url is None else connect(url, **port.driver.link_options)

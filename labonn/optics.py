@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,13 @@ class Modulator:
 
 @dataclass(frozen=True)
 class Amplifier:
-    """Interlayer amplifier and the path around it: amplitude A(I) = throughput exp(([Gamma g0 L] ln((I + i_s)/(i_tr + i_s)) - [alpha_i L]) / 2).
+    """Interlayer amplifier and the path around it.
+
+    Amplitude A(I) = throughput exp(([Gamma g0 L] ln((I + i_s)/(i_tr + i_s)) - [alpha_i L]) / 2).
 
     Attributes:
-        gain: Gamma g0 L. loss: alpha_i L. transparency_a: i_tr. knee_a: i_s. throughput: field at the next cell, per field, at A = 1 and full SLM.
+        gain: Gamma g0 L. loss: alpha_i L. transparency_a: i_tr. knee_a: i_s.
+        throughput: field at the next cell, per field, at A = 1 and full SLM.
     """
 
     gain: float = 2.7225
@@ -55,12 +59,12 @@ class Amplifier:
     def amplitude(self, current_a: Floats) -> Floats:
         """Amplitude factor of each section."""
         ratio = (current_a + self.knee_a) / (self.transparency_a + self.knee_a)
-        return self.throughput * np.exp(0.5 * (self.gain * np.log(ratio) - self.loss))
+        return np.asarray(self.throughput * np.exp(0.5 * (self.gain * np.log(ratio) - self.loss)))
 
     def current(self, amplitude: Floats) -> Floats:
         """The current (A) that gives `amplitude`."""
         ratio = np.exp((2 * np.log(amplitude / self.throughput) + self.loss) / self.gain)
-        return (self.transparency_a + self.knee_a) * ratio - self.knee_a
+        return np.asarray((self.transparency_a + self.knee_a) * ratio - self.knee_a)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Oven:
     depth: tuple[float, ...] = (0.28, 2.2, 5.3, 12.0, 26.0, 54.0, 206.0)
 
     def __post_init__(self) -> None:
-        rising = all(len(a) > 1 and all(x < y for x, y in zip(a, a[1:], strict=False)) for a in (self.celsius, self.depth))
+        rising = all(len(a) > 1 and all(x < y for x, y in pairwise(a)) for a in (self.celsius, self.depth))
         if not rising or len(self.celsius) != len(self.depth) or self.depth[0] <= 0:
             raise ValueError("celsius and depth must rise together, depth from above 0")
 
@@ -135,17 +139,18 @@ class Optics:
         where, table = f"{file.name}: nominal", dict(file.nominal)
         parts: dict[str, Any] = {"modulator": Modulator, "amplifier": Amplifier, "oven": Oven, "detectors": Detectors}
         problems = unknown_keys(table, [*parts, "cell", *LEVELS], "nominal.")
+        problems += [f"nominal.{key} = {table[key]!r}: a table is wanted" for key in parts if not isinstance(table.get(key, {}), dict)]
         if problems:
             raise BenchFileError("\n".join(f"{file.name}: {p}" for p in problems))
         made = {key: dataclass_from(part, table.get(key, {}), f"{where}.{key}") for key, part in parts.items()}
         cell = table.get("cell", cls.cell)
         if cell not in CELLS:
             raise BenchFileError(f"{where}.cell = {cell!r}: allowed are {', '.join(CELLS)}")
-        levels = {key: table.get(key, getattr(cls, key)) for key in LEVELS}
+        levels: dict[str, Any] = {key: table.get(key, getattr(cls, key)) for key in LEVELS}
         for key, level in levels.items():
             if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level <= 100:
                 raise BenchFileError(f"{where}.{key} = {level!r}: a number above 0 and up to 100 is wanted")
-        return cls(**made, cell=cell, **{key: float(level) for key, level in levels.items()})
+        return cls(**made, cell=cell, probe=float(levels["probe"]), feedback=float(levels["feedback"]))
 
 
 LEVELS = ("probe", "feedback")

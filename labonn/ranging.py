@@ -17,7 +17,8 @@ class Ranges:
     """Ranges of the tap and output detectors, one a cell: single neurons come and go, a cell's brightest hardly changes.
 
     Args:
-        devices: the bench's ports. specs: their limits; the range at opening is the widest that is ever taken. layers: which channels are one cell.
+        devices: the bench's ports. specs: their limits; the range at opening is the widest that is ever taken.
+        layers: which channels are one cell.
     """
 
     def __init__(self, devices: Mapping[str, Any], specs: Mapping[str, ChannelSpec], layers: Layers) -> None:
@@ -26,21 +27,16 @@ class Ranges:
 
     def narrow(self) -> None:
         """A hundredth of the widest everywhere, to measure detector offsets in fine steps."""
-        self._all(0.01)
-
-    def widest(self) -> None:
-        """As at opening."""
-        self._all(1.0)
+        for port in self._ports():
+            self._devices[port].set_range(0.01 * self._widest[port])
 
     def restore(self) -> None:
-        """As they were fitted."""
-        for port, ranges in self._ranges.items():
-            self._devices[port].set_range(ranges)
+        """As they were fitted; the widest for those that no peaks were measured of yet."""
+        for port in self._ports():
+            self._devices[port].set_range(self._ranges.get(port, self._widest[port]))
 
-    def _all(self, fraction: float) -> None:
-        ports = ("output", *(("forward_in", "forward_out", "backward_in", "backward_out") if self._layers.hidden else ()))
-        for port in ports:
-            self._devices[port].set_range(fraction * self._widest[port])
+    def _ports(self) -> tuple[str, ...]:
+        return ("output", *(("forward_in", "forward_out", "backward_in", "backward_out") if self._layers.hidden else ()))
 
     def fit(self, peaks: Mapping[str, Floats]) -> None:
         """Ranges of twice the largest of `peaks` (D,) volts of each cell; a port that just saturated is only widened."""

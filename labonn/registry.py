@@ -36,15 +36,18 @@ def load(group: str, name: str, error: type[LabonnError] = LabonnError, where: s
     try:
         return points[name].load()
     except ImportError as problem:
-        raise error(f"{prefix}the {what} {name!r} ({points[name].value}) cannot be imported: {problem}{_hidden_by(points[name])}") from problem
+        found = f"the {what} {name!r} ({points[name].value})"
+        raise error(f"{prefix}{found} cannot be imported: {problem}{_hidden_by(points[name], problem)}") from problem
     except AttributeError as problem:
-        raise error(f"{prefix}the {what} {name!r}: {problem}{_hidden_by(points[name])}") from problem
+        raise error(f"{prefix}the {what} {name!r}: {problem}{_hidden_by(points[name], problem)}") from problem
 
 
-def _hidden_by(point: EntryPoint) -> str:
-    """Names the folder that hides one of our top-level packages, the price of their generic names."""
+def _hidden_by(point: EntryPoint, problem: Exception) -> str:
+    """Names the folder that hides one of our top-level packages, the price of their generic names; not if another package is missing."""
     import sys
 
     top = point.module.partition(".")[0]
+    if isinstance(problem, ModuleNotFoundError) and (problem.name or top).partition(".")[0] != top:
+        return ""
     file = getattr(sys.modules.get(top), "__file__", None)
     return f" (the package {top!r} was taken from {file}; another folder of that name hides the right one?)" if file else ""

@@ -22,25 +22,26 @@ def commanded_fields(levels: int = LEVELS) -> Floats:
 
 
 def measure_responses(network: Network) -> Generator[ShotTable, Readings, dict[str, Floats]]:
-    """The mean field of every SLM for each of `commanded_fields()`, scaled so that its ends are -1 and 1; amplifiers are left at their lowest.
+    """The mean field of every SLM for each of `commanded_fields()`, scaled so that its ends are -1 and 1.
+
+    Amplifiers are left where the last SLM needed them.
 
     Raises:
         UnknownStateError: hardly any light arrives, so that a response cannot be told from noise.
     """
-    spec = network.specs["gain"]
-    lowest = np.maximum(spec.lower, 0)[None, :]
-    yield ShotTable({"gain": lowest}, dwell_s=network.dwell_s, read=())
-    gains = network.optics.amplifier.amplitude(lowest[0])
     responses: dict[str, Floats] = {}
     for layer, port in enumerate(network.layers.weights()):
-        responses[port] = yield from _response(network, layer, gains)
+        responses[port] = yield from _response(network, layer)
     return responses
 
 
-def _response(network: Network, layer: int, gains: Floats, shots: int = 32) -> Generator[ShotTable, Readings, Floats]:
-    """One SLM's response, all SLMs in front of it at their highest field; levels go up and down again, which takes slow drift out of the mean."""
+def _response(network: Network, layer: int, shots: int = 32) -> Generator[ShotTable, Readings, Floats]:
+    """One SLM's response, all SLMs in front of it at their highest field; levels go up and down again, against slow drift."""
     ports, fields = network.layers.weights(), commanded_fields()
     port = "forward_in" if layer < len(network.layers.hidden) else "output"
+    gains = _path_gains(network, layer)
+    currents = network.specs["gain"].clip(network.optics.amplifier.current(gains)[None, :])
+    yield ShotTable({"gain": currents}, dwell_s=network.dwell_s, read=())
     level = _input_level(network, layer, gains, port)
     banks: dict[str, Bank] = {name: np.ones((1, len(network.specs[name])), np.float32) for name in ports[:layer]}
     banks[ports[layer]] = np.repeat(fields.astype(np.float32)[:, None], len(network.specs[ports[layer]]), axis=1)
@@ -55,8 +56,8 @@ def _response(network: Network, layer: int, gains: Floats, shots: int = 32) -> G
     span = abs(response[-1] - response[0])
     if not span > 100 * noise or not span > 0:
         raise UnknownStateError(
-            f"{ports[layer]}: over the SLM's whole range the light at {port} changes by {span:.3g} saturation fields, with a noise of {noise:.3g}; "
-            "a beam blocked, a laser off, or the wrong monitor?"
+            f"{ports[layer]}: over the SLM's whole range the light at {port} changes by {span:.3g} saturation fields, "
+            f"with a noise of {noise:.3g}; a beam blocked, a laser off, or the wrong monitor?"
         )
     return smooth_response(response)
 
@@ -78,14 +79,34 @@ def smooth_response(light: Floats, harmonics: int = 5) -> Floats:
 
     def misfit(parameters: Floats) -> Floats:
         phase = commanded + basis @ parameters[2:]
-        return parameters[0] - parameters[1] * np.cos(phase / 2) - light
+        return np.asarray(parameters[0] - parameters[1] * np.cos(phase / 2) - light)
 
     fit = least_squares(misfit, np.array([middle, half, *np.zeros(harmonics)]), loss="soft_l1", f_scale=0.02 * abs(half))
     phase = commanded + basis @ fit.x[2:]
     rms = float(np.sqrt(np.mean(fit.fun**2)) / abs(half))
     if half <= 0 or not np.all(np.diff(phase) > 0) or rms > 0.05:
-        raise UnknownStateError(f"the SLM's response is not a rising curve: rms misfit {rms:.3g} of half its span, which is {half:.3g} saturation fields")
+        raise UnknownStateError(
+            f"the SLM's response is not a rising curve: rms misfit {rms:.3g} of half its span, which is {half:.3g} saturation fields"
+        )
     return np.asarray(-np.cos(phase / 2))
+
+
+def _path_gains(network: Network, layer: int) -> Floats:
+    """(L,) gains at which, as believed, full input light fills half of the detectors' range behind every SLM up to `layer`; others lowest.
+
+    Small layers need that: behind a cell that is not bleached there is next to no light.
+    """
+    optics, sizes, spec = network.optics, network.layers.sizes, network.specs["gain"]
+    low, high = optics.amplifier.amplitude(np.stack([np.maximum(spec.lower, 0), spec.upper]))
+    gains, light = np.array(low, np.float64), np.ones(1)
+    for index in range(layer + 1):
+        inner = index < len(network.layers.hidden)
+        port, volts = ("forward_in", optics.detectors.forward) if inner else ("output", optics.detectors.output)
+        wanted = FILL * float(network.specs[port].upper.min()) / volts
+        gains[index] = np.clip(wanted / (light[0] * sizes[index]), low[index], high[index])
+        light = light * (gains[index] * sizes[index])
+        light = light * transmission(optics.cell, light, network.depth)
+    return gains
 
 
 def _input_level(network: Network, layer: int, gains: Floats, port: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def _cuts(table: ShotTable, held: list[str], fast: list[str], depths: Mapping[st
             edges.update((np.flatnonzero(np.diff(table.orders[port])) + 1).tolist())
     overfull = [p for p in fast if p in table.banks and table.banks[p].shape[0] > depths[p]]
     ordered = sorted(edges)
-    for start, stop in zip(ordered, ordered[1:], strict=False):
+    for start, stop in pairwise(ordered):
         while start < stop:
             end = min(stop, start + record)
             for port in overfull:

@@ -118,7 +118,8 @@ def set_up(network: Network, digits: Digits, weights: Sequence[Floats]) -> Table
     volts, start = image_volts(network, digits.images), np.zeros(1, np.int64)
     targets = network.optics.modulator.volts(np.eye(network.layers.sizes[-1], dtype=network.dtype))
     opened = network.optics.modulator.volts(np.ones((1, 1), network.dtype))
-    yield ShotTable({"input": volts, "target": targets, "feedback": opened}, dict.fromkeys(("input", "target", "feedback"), start), network.dwell_s, ())
+    banks: dict[str, Bank] = {"input": volts, "target": targets, "feedback": opened}
+    yield ShotTable(banks, dict.fromkeys(banks, start), network.dwell_s, ())
 
 
 def measure_dark(network: Network, shots: int = 1000) -> Tables:
@@ -178,7 +179,8 @@ class Training:
         """From random weights, which become those of `learned`."""
         learned.weights = initial_weights(network.layers.sizes, network.depth, settings.seed, network.dtype)
         optimizer = BY_NAME[settings.optimizer](settings.learning_rate)
-        return cls(network, digits, settings, learned, optimizer, optimizer.init(learned.weights), np.random.default_rng([settings.seed, 1]))
+        rng = np.random.default_rng([settings.seed, 1])
+        return cls(network, digits, settings, learned, optimizer, optimizer.init(learned.weights), rng)
 
 
 def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Tables:
@@ -205,7 +207,8 @@ def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Ta
     outputs = yield from measure_outputs(network, network.fields(learned.weights), digits.validation)
     learned.shots += len(digits.validation)
     record = {"epoch": len(learned.metrics) + 1, "train_loss": losses / len(order), "train_accuracy": hits / len(order)}
-    learned.keep({**record, "validation_accuracy": accuracy(outputs, digits.labels[digits.validation]), "steps": learned.steps, "shots": learned.shots})
+    record["validation_accuracy"] = accuracy(outputs, digits.labels[digits.validation])
+    learned.keep({**record, "steps": learned.steps, "shots": learned.shots})
 
 
 def test_best(network: Network, digits: Digits, learned: Learned) -> Tables:

@@ -47,13 +47,13 @@ def parse_quantity(text: str | float, unit: str) -> float:
     raise ValueError(f"{text!r} is in {written!r}, not in {unit}")
 
 
-def format_quantity(value: float, unit: str) -> str:
-    """`value` with at most six digits and a readable prefix: 0.0042 A -> "4.2 mA"."""
+def format_quantity(value: float, unit: str, digits: int = 6) -> str:
+    """`value` with at most so many digits and a readable prefix: 0.0042 A -> "4.2 mA"."""
     if unit in ("1", ""):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     if unit == "degC" or value == 0 or not math.isfinite(value):
-        return f"{value:.6g} {unit}"
+        return f"{value:.{digits}g} {unit}"
     for prefix in ("G", "M", "k", "", "m", "u", "n"):
         if abs(value) >= _PREFIXES[prefix] * (1 - 1e-9):
-            return f"{value / _PREFIXES[prefix]:.6g} {prefix}{unit}"
-    return f"{value:.6g} {unit}"
+            return f"{value / _PREFIXES[prefix]:.{digits}g} {prefix}{unit}"
+    return f"{value:.{digits}g} {unit}"

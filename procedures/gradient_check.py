@@ -13,13 +13,13 @@ from labonn.network import Network
 from labonn.shots import Readings, ShotTable
 from labonn.training import Digits
 
-STEPS = {np.float32: 2.0**-5, np.float64: 2.0**-11}  # of the SLM field, to either side: far above noise, or far below curvature
+STEPS: dict[type, float] = {np.float32: 2.0**-5, np.float64: 2.0**-11}  # of the SLM field, to either side: above noise, or below curvature
 
 
 def check_gradients(
     network: Network, method: Method, weights: Sequence[Floats], digits: Digits, count: int, seed: int, batch: int = 64
 ) -> Generator[ShotTable, Readings, dict[str, Any]]:
-    """Plan: cosine of the method's gradient to the exact one, layer by layer, and both against central differences on `count` weights a layer.
+    """Plan: cosine of the method's gradient to the exact one, layer by layer; both against differences on `count` weights a layer.
 
     Returns:
         `cosine_to_exact` (L,), `cosine_to_differences` (L,), and `exact_deviation` (L,): largest distance of the exact gradient from
@@ -28,7 +28,8 @@ def check_gradients(
     rng = np.random.default_rng([seed, 2])
     rows = rng.choice(digits.train, batch, replace=len(digits.train) < batch)
     inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
-    targets, labels = np.eye(network.layers.sizes[-1], dtype=network.dtype), digits.labels[rows]
+    labels = digits.labels[rows]
+    targets: Floats = np.eye(network.layers.sizes[-1], dtype=network.dtype)
     used = yield from backprop(network, method, network.fields(weights), rows, inputs, targets, labels)
     exact = yield from backprop(network, Method("exact", method.error), {}, rows, inputs, targets, labels)
     found: dict[str, list[float]] = {"cosine_to_exact": [], "cosine_to_differences": [], "exact_deviation": []}

@@ -1,18 +1,22 @@
 """Train a saturable-absorber network by optical backpropagation (Guo et al. 2021).
 
-Weights are shown on SLMs, images come in through modulators, vapour cells are the neurons; the error goes backward through the same light path,
-and the gradient is what the taps read.
+Weights are shown on SLMs, images come in through modulators, vapour cells are
+the neurons; the error goes backward through the same light path, and the
+gradient is what the taps read.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from labonn.absorbers import transmission
 from labonn.bench import Bench
+from labonn.channels import Floats
 from labonn.data import DataSet, load, split_validation
 from labonn.errors import ProcedureError
 from labonn.figures import training_figure
@@ -24,7 +28,7 @@ from labonn.optimizers import BY_NAME
 from labonn.ranging import Ranges
 from labonn.response import commanded_fields
 from labonn.runs import Run
-from labonn.training import Digits, Learned, Settings, Training, measure_dark, set_up, test_best, train_epoch, warm_up
+from labonn.training import Digits, Learned, Settings, Training, measure_dark, measure_peaks, set_up, test_best, train_epoch, warm_up
 from procedures.benches import vapour_cell
 from procedures.gradient_check import check_gradients
 
@@ -38,13 +42,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--cell", choices=CELLS, help="how the cells are believed to absorb (default: the bench file's, or eq4)")
     add("--derivative", choices=DERIVATIVES, default="optical", help="of the absorbers, in the backward light (default %(default)s)")
     add("--error", choices=ERRORS, default="digital", help="how the output error is made (default %(default)s)")
-    add("--epochs", type=int, default=40, help="(default %(default)s)")
-    add("--batch", type=int, default=64, help="images a step (default %(default)s)")
-    add("--lr", type=float, default=None, help="learning rate (default 5e-4 for adam, 0.1 for sgd)")
-    add("--optimizer", choices=tuple(BY_NAME), default="adam", help="(default %(default)s)")
+    add("--epochs", type=int, default=40, metavar="N", help="passes over the training images (default %(default)s)")
+    add("--batch", type=int, default=64, metavar="N", help="images a step (default %(default)s)")
+    add("--lr", type=float, default=None, metavar="R", help="learning rate (default 5e-4 for adam, 0.1 for sgd)")
+    add("--optimizer", choices=tuple(BY_NAME), default="adam", help="what makes steps of gradients (default %(default)s)")
     add("--limit", type=int, metavar="N", help="train on the first N images only")
-    add("--dwell", type=float, default=1e-5, metavar="S", help="seconds a shot (default %(default)s)")
-    add("--check-gradient", type=int, default=0, metavar="N", help="compare the gradient with central differences of the measured loss on N weights a layer")
+    add("--dwell", type=float, default=5e-5, metavar="S", help="seconds a shot (default %(default)s)")
+    checked = "afterwards compare the gradient with central differences of the measured loss on N weights a layer (default: do not)"
+    add("--check-gradient", type=int, default=0, metavar="N", help=checked)
 
 
 def bench_file(args: argparse.Namespace) -> str:
@@ -95,25 +100,31 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
             ranges.restore()
             bench.run(train_epoch(training, watch, ranges.fit))
             run.metrics(learned.metrics[-1])
-    result: dict[str, Any] = {"data": f"{data.name} ({len(digits.train)} + {len(digits.validation)} + {len(digits.test)} images)"}
+    counts = f"{len(digits.train):,} training, {len(digits.validation):,} validation, {len(digits.test):,} test images"
+    result: dict[str, Any] = {"data": f"{data.name}: {counts}"}
     test_accuracy, outputs, inputs = bench.run(test_best(network, digits, learned))
     result |= {"network": "-".join(map(str, layers.sizes)), "best_epoch": learned.best_epoch, "validation_accuracy": learned.best_accuracy}
     result |= {"test_accuracy": test_accuracy, "steps": learned.steps, "shots": bench.shots, "exchanges": bench.exchanges}
     result["bench_time_s"] = bench.clock.now()
     if args.check_gradient:
+        exact = Method("exact", settings.method.error)
+        ranges.fit(bench.run(measure_peaks(network, exact, digits, learned.best)))
         result |= bench.run(check_gradients(network, settings.method, learned.best, digits, args.check_gradient, run.seed))
     run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test])
     named = {f"cell {i + 1}": z for i, z in enumerate(inputs)}
-    run.save_figure(
-        "training", lambda path: training_figure(learned.metrics, named, lambda z: z * transmission(optics.cell, z, args.optical_depth), path)
-    )
+    absorber = partial(_absorbed, optics.cell, args.optical_depth)
+    run.save_figure("training", lambda path: training_figure(learned.metrics, named, absorber, path))
     if data.note:
         result["note"] = data.note
     return result
 
 
+def _absorbed(cell: str, depth: float, z: Floats) -> Floats:
+    return z * transmission(cell, z, depth)
+
+
 def _correct_slms(bench: Bench, responses: dict[str, Any]) -> dict[str, float]:
-    """Give every SLM's driver the response that was measured, where it is off by more than half a gray step; largest corrections."""
+    """Give every SLM's driver the measured response where it is off by more than half a gray step; largest corrections."""
     fields, corrected = commanded_fields(), {}
     for port, measured in responses.items():
         corrected[port] = round(float(np.abs(measured - fields).max()), 5)
@@ -131,7 +142,8 @@ def _settings(args: argparse.Namespace, seed: int) -> Settings:
 def _fits(sizes: tuple[int, ...], data: DataSet, args: argparse.Namespace) -> None:
     hidden = None if args.hidden is None else tuple(args.hidden)
     if hidden is not None and hidden != sizes[1:-1]:
-        raise ProcedureError(f"--hidden {' '.join(map(str, hidden))}: this bench has hidden layers of {' '.join(map(str, sizes[1:-1])) or 'none'}")
+        wanted, there = (" ".join(map(str, counts)) for counts in (hidden, sizes[1:-1]))
+        raise ProcedureError(f"--hidden {wanted}: this bench has hidden layers of {there or 'none'}")
     if data.train_images.shape[1] != sizes[0]:
         raise ProcedureError(f"--data {args.data}: images of {data.train_images.shape[1]} pixels; this bench has {sizes[0]} input beams")
     if data.classes > sizes[-1]:
@@ -144,11 +156,12 @@ def _digits(data: DataSet, limit: int | None, seed: int) -> Digits:
     edges = np.cumsum([0, len(train_labels), len(validation.labels), len(test.labels)])
     images = np.concatenate([train_images, validation.images, test.images])
     labels = np.concatenate([train_labels, validation.labels, test.labels]).astype(np.int64)
-    parts = [np.arange(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [np.arange(a, b) for a, b in pairwise(edges)]
     return Digits(images, labels, parts[0], parts[1], parts[2])
 
 
 def _arrays(learned: Learned) -> dict[str, Any]:
     """Best and last weights, by layer."""
     named = {"best": learned.best or learned.weights, "last": learned.weights}
-    return {f"{name}{i + 1}": weight for name, weights in named.items() for i, weight in enumerate(weights)} | {"best_epoch": learned.best_epoch}
+    arrays = {f"{name}{i + 1}": weight for name, weights in named.items() for i, weight in enumerate(weights)}
+    return {**arrays, "best_epoch": learned.best_epoch}

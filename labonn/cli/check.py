@@ -24,7 +24,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
     args = parser.parse_args(arguments)
     if not args.bench.is_file():
         raise BenchFileError(f"--bench {args.bench}: {'is a folder' if args.bench.is_dir() else 'no such file'}")
-    from labonn.bench import check_bench
+    from labonn.checking import check_bench
     from labonn.cli.output import print_json
 
     rows = check_bench(args.bench, dry_run=args.dry_run, seed=args.seed)
@@ -52,7 +52,7 @@ def _print_table(rows: list[Any]) -> None:
         justify: Literal["left", "right"] = "right" if heading in ("channels", "depth") else "left"
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in ("channels", "limits", "depth"))
     for row in rows:
-        cells = (row.port, row.driver, "no answer", "", "", "") if row.error else _cells(row)
+        cells = (row.port, row.driver, row.identity or "no answer", "", "", "") if row.error else _cells(row)
         table.add_row(*map(escape, cells))
     console().print(table)
 

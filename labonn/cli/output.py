@@ -22,15 +22,32 @@ def result_lines(result: Any) -> list[str]:
     values = plain(result)
     if not isinstance(values, Mapping):
         return [] if values is None else [str(values)]
-    rows = [(str(key).replace("_", " "), _short(value)) for key, value in values.items()]
+    rows = [_row(str(key), value) for key, value in values.items()]
     shown = [(label, text) for label, text in rows if text is not None]
     width = min(LABEL_WIDTH, max((len(label) for label, _ in shown), default=0))
     return [f"{label:<{width}}  {text}" for label, text in shown]
 
 
+def _row(key: str, value: Any) -> tuple[str, str | None]:
+    """Label and text; names that end in _s are seconds, as everywhere in the project."""
+    if key.endswith("_s") and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return key.removesuffix("_s").replace("_", " "), _duration(float(value))
+    return key.replace("_", " "), _short(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
 def _short(value: Any) -> str | None:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, list):

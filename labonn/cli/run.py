@@ -133,4 +133,5 @@ def _show(procedure: Procedure, args: argparse.Namespace, run: Run, result: Any,
     if args.json:
         print_json({"procedure": procedure.name, "status": status, "folder": run.folder, "result": result})
     else:
-        print("\n".join([*result_lines(result), f"folder: {run.folder}"]))
+        figures = [f"figure: {path}" for path in sorted(run.folder.glob("*.png"))]
+        print("\n".join([*result_lines(result), *figures, f"folder: {run.folder}"]))

@@ -57,7 +57,7 @@ def open_link(url: str, **options: Any) -> LineLink:
     """The link to tcp://host:port; options as in `labonn.transports.lines`.
 
     Raises:
-        ConnectError: nothing answers there within 0.5 s.
+        ConnectError: nothing answers there within 0.3 s.
     """
     merged = line_options(url, options)
     parts = urlsplit(url)

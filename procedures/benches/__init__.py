@@ -31,7 +31,8 @@ def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7) -> str:
     modulators = {"input": sizes[0], "target": outer, "feedback": 1, "error": outer, "inject": sum(hidden[1:])}
     for name, channels in modulators.items():
         if channels:
-            lines = f'driver = "stream_dac"\nlink = "zmq://127.0.0.1:{port}"\nchannels = {channels}\nbits = 16\nlower = "-3.6 V"\nupper = "3.6 V"\n'
+            link, limits = f"zmq://127.0.0.1:{port}", 'lower = "-3.6 V"\nupper = "3.6 V"\n'
+            lines = f'driver = "stream_dac"\nlink = "{link}"\nchannels = {channels}\nbits = 16\n{limits}'
             parts.append(f"\n[ports.{name}]  # {comments[name]}\n{lines}")
             port += 1
     for i, (rows, columns) in enumerate(weights, start=1):
@@ -40,7 +41,8 @@ def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7) -> str:
             f"shape = [{rows}, {columns}]\nbits = 8\n"
         )
     parts.append(
-        f'\n[ports.gain]  # interlayer amplifiers\ndriver = "qontrol"\nlink = "serial:///dev/ttyUSB0?baud=115200"\nchannels = {len(weights)}\nupper = "24 mA"\n'
+        f'\n[ports.gain]  # interlayer amplifiers\ndriver = "qontrol"\nlink = "serial:///dev/ttyUSB0?baud=115200"\n'
+        f'channels = {len(weights)}\nupper = "24 mA"\n'
     )
     if hidden:
         parts.append(

@@ -43,6 +43,7 @@ class Instruments:
         self._file, self._clock = file, clock
         self._emulators: dict[str, list[Any]] = {}
         self._servers: list[Any] = []
+        self.talks = 0  # with byte instruments so far; while it stands still, so do they
         for name, port in file.ports.items():
             factory = load("labonn.emulators", port.driver_name, BenchFileError, f"{file.name}: ports.{name}.driver")
             options = {**dataclasses.asdict(port.options)}
@@ -52,6 +53,18 @@ class Instruments:
                 ]
             except ValueError as problem:
                 raise BenchFileError(f"{file.name}: ports.{name}: {problem}") from None
+            for emulator in self._emulators[name]:
+                if hasattr(emulator, "feed"):
+                    self._count(emulator)
+
+    def _count(self, emulator: Any) -> None:
+        feed = emulator.feed
+
+        def counted(data: bytes) -> bytes:
+            self.talks += 1
+            return bytes(feed(data))
+
+        emulator.feed = counted
 
     def of(self, port: str) -> list[Any]:
         """The emulators of a port, in the order of its links; none if the bench has no such port."""

@@ -50,6 +50,8 @@ class VapourCell:
         for port in file.ports:
             if port not in (*BEAMS, *TAPS, "gain", "ovens") and not port.startswith("weights"):
                 raise BenchFileError(f"{file.name}: ports.{port}: the simulated bench 'vapour_cell' has no such port")
+        self._slms = [slm for index in range(len(sizes) - 1) for slm in self.instruments.of(f"weights{index + 1}")]
+        self._talks = -1
         start = 0
         for oven in self.instruments.of("ovens"):
             part = slice(start, start + len(oven.targets_c))
@@ -78,9 +80,11 @@ class VapourCell:
 
     def _take_down(self) -> None:
         """What the slow instruments are set to acts on the light from now on."""
-        for index in range(1, self.light.count + 1):
-            (slm,) = self.instruments.of(f"weights{index}")
+        for index, slm in enumerate(self._slms, start=1):
             self.light.set_frame(index, slm, self._clock.now())
+        if self._talks == self.instruments.talks:
+            return
+        self._talks = self.instruments.talks
         ovens = self.instruments.of("ovens")
         if ovens:
             self.light.set_ovens(self.instruments.values("ovens", "targets_c"), self.instruments.values("ovens", "enabled"), self._clock.now())

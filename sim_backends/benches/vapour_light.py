@@ -24,6 +24,7 @@ from sim_backends.physics.slm import Panel, SlmSettings
 
 Fields = NDArray[Any]
 PIECE_S = 1.0
+DEPTH_TICK_S = 0.1
 PARTS: dict[str, Any] = {
     "slm": SlmSettings, "modulators": ModulatorSettings, "detectors": DetectorSettings, "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings,
 }  # fmt: skip
@@ -48,9 +49,13 @@ class LightSettings:
             BenchFileError: unknown keys or wrong values.
         """
         problems = unknown_keys(file.simulation, ["bench", "seed", "cell", *PARTS], "simulation.")
+        tables = {key: file.simulation.get(key, {}) for key in PARTS}
+        problems += [f"simulation.{key} = {table!r}: a table is wanted" for key, table in tables.items() if not isinstance(table, dict)]
+        fixed = [key for key in ("native_rows", "native_columns") if isinstance(tables["slm"], dict) and key in tables["slm"]]
+        problems += [f"simulation.slm.{key}: the pixels of a panel are what its port's `panel` says" for key in fixed]
         if problems:
             raise BenchFileError("\n".join(f"{file.name}: {p}" for p in problems))
-        parts = {k: dataclass_from(c, file.simulation.get(k, {}), f"{file.name}: simulation.{k}") for k, c in PARTS.items()}
+        parts = {k: dataclass_from(c, tables[k], f"{file.name}: simulation.{k}") for k, c in PARTS.items()}
         return cls(**{key: part.ideal() for key, part in PARTS.items()}) if ideal else cls(**parts)
 
 
@@ -61,6 +66,27 @@ class Shots:
     beams: Mapping[str, list[Any]]
     count: int
     dwell_s: float
+
+
+class Drive:
+    """The volts of a port's DACs, side by side; made when asked for."""
+
+    def __init__(self, dacs: list[Any], part: slice | None = None) -> None:
+        self._dacs, self._part, self._volts = dacs, part, None
+        self.dtype = np.dtype(np.float64 if dacs[0].format == "<f8" else np.float32)
+
+    def part(self, part: slice) -> Drive:
+        """Some of the shots."""
+        made = Drive(self._dacs, part)
+        made._volts = self.volts()[part]
+        return made
+
+    def volts(self) -> Fields:
+        """(T, C)."""
+        if self._volts is None:
+            volts = [dac.volts() for dac in self._dacs]
+            self._volts = volts[0] if len(volts) == 1 else np.concatenate(volts, axis=1)
+        return self._volts
 
 
 class Light:
@@ -96,10 +122,11 @@ class Light:
         self._amplifiers = Amplifiers(self.count, settings.gain, noise.child("gain"))
         self._spontaneous = noise.child("spontaneous emission")
         self._plant = OvenPlant(len(hidden), settings.ovens, noise.child("ovens"))
+        self._set_ovens = self._set_currents = 0
         self._versions = [0] * self.count
         self._currents, self._amplitudes, self._ase = np.zeros(0), np.zeros(self.count), np.zeros(self.count)
         self._depths: tuple[Any, Fields] = (None, np.zeros(len(hidden)))
-        self._first: tuple[Any, Any] = (None, None)
+        self._remembered: tuple[Any, Any] = (None, None)
 
     def set_frame(self, index: int, slm: Any, now_s: float) -> None:
         """The SLM of layer `index` (from 1) shows what its instrument holds."""
@@ -111,20 +138,21 @@ class Light:
     def set_currents(self, currents_a: Fields) -> None:
         """Amplifier currents, all layers."""
         if not np.array_equal(currents_a, self._currents):
-            self._currents = currents_a.copy()
+            self._currents, self._set_currents = currents_a.copy(), self._set_currents + 1
             self._amplitudes, self._ase = self._amplifiers.amplitude(currents_a), self._amplifiers.ase_sigma(currents_a)
 
     def set_ovens(self, targets_c: Fields, enabled: Fields, now_s: float) -> None:
         """Set points and output enables, all cells."""
         self._plant.drive(targets_c, enabled, now_s)
+        self._set_ovens += 1
 
     def temperatures(self, now_s: float) -> Fields:
         """(H,) oven temperatures in degC."""
         return self._plant.temperatures(now_s)
 
     def depths(self, now_s: float) -> Fields:
-        """(H,) true optical depths."""
-        key = self._plant.key(now_s)
+        """(H,) true optical depths, renewed every tenth of a second."""
+        key = (self._set_ovens, int(now_s / DEPTH_TICK_S))
         if key != self._depths[0]:
             celsius = self._plant.temperatures(now_s)
             self._depths = (key, self._law(celsius) if self._law else self._plant.optical_depth(celsius))
@@ -133,8 +161,7 @@ class Light:
     def play(self, shots: Shots, wanted: list[str], now_s: float) -> dict[str, Fields]:
         """(T, D) volts at every wanted detector; in pieces short enough for drifts to stand still."""
         step = max(1, int(PIECE_S / shots.dwell_s))
-        volts = {port: [d.volts() for d in found] for port, found in shots.beams.items()}
-        drives = {port: v[0] if len(v) == 1 else np.concatenate(v, axis=1) for port, v in volts.items()}
+        drives = {port: Drive(found) for port, found in shots.beams.items()}
         parts: list[dict[str, Fields]] = []
         for start in range(0, shots.count, step):
             part = slice(start, min(start + step, shots.count))
@@ -142,57 +169,58 @@ class Light:
             if "input" in shots.beams and step >= shots.count:
                 key = tuple((d.bank_version, d.order.tobytes()) for d in shots.beams["input"])
             now = now_s + start * shots.dwell_s
-            fields = self._propagate({p: d[part] for p, d in drives.items()}, part.stop - start, wanted, now, key, shots.dwell_s)
+            fields = self._propagate({p: d if key else d.part(part) for p, d in drives.items()}, part.stop - start, wanted, now, key, shots.dwell_s)
             parts.append({port: self._detectors[port].volts(f, now, self._laser.phase_rad(now), shots.dwell_s) for port, f in fields.items()})
         return parts[0] if len(parts) == 1 else {port: np.concatenate([p[port] for p in parts]) for port in wanted}
 
-    def _propagate(self, drives: dict[str, Fields], count: int, wanted: list[str], now_s: float, key: Any, dwell_s: float) -> dict[str, Fields]:
+    def _propagate(self, drives: dict[str, Drive], count: int, wanted: list[str], now_s: float, key: Any, dwell_s: float) -> dict[str, Fields]:
         dtype = next((d.dtype for d in drives.values()), np.dtype(np.float32))
         level = self._laser.shot_amplitudes(count, now_s, dtype)[:, None] * dtype.type(self._full_light)
-        beams = {p: self._modulators[p].fields(d, now_s) * level for p, d in drives.items() if p != "input"}
-        z, a, t = self._forward(drives.get("input"), level, count, now_s, key, dtype, dwell_s)
+        beams = {p: self._modulators[p].fields(d.volts(), now_s) * level for p, d in drives.items() if p != "input"}
+        z, a, t = self._forward(drives.get("input"), level, now_s, key, dwell_s)
         found: dict[str, Fields] = {"output": z[-1]} if "output" in wanted else {}
-        for port, values in (("forward_in", z[:-1]), ("forward_out", a)):
-            if port in wanted:
-                found[port] = np.concatenate(values, axis=1)
+        taps: dict[str, list[Fields]] = {"forward_in": z[:-1], "forward_out": a}
         if "backward_in" in wanted or "backward_out" in wanted:
-            arrived, passed = self._backward(beams, z[-1], t, count, now_s, dtype, dwell_s)
-            for port, values in (("backward_in", arrived), ("backward_out", passed)):
-                if port in wanted:
-                    found[port] = np.concatenate(values, axis=1)
-        return found
+            taps["backward_in"], taps["backward_out"] = self._backward(beams, z[-1], t, count, now_s, dtype, dwell_s)
+        return found | {port: np.concatenate(fields, axis=1) for port, fields in taps.items() if port in wanted}
 
-    def _forward(
-        self, drive: Fields | None, level: Fields, count: int, now_s: float, key: Any, dtype: Any, dwell_s: float
-    ) -> tuple[list[Fields], list[Fields], list[Fields]]:
-        """Fields before (z) and behind (a) every cell, and the cells' transmissions (t); z also of the output."""
-        depths, z, a, t = self.depths(now_s), [], [], []
+    def _forward(self, drive: Drive | None, level: Fields, now_s: float, key: Any, dwell_s: float) -> tuple[list[Fields], list[Fields], list[Fields]]:
+        """Fields before (z) and behind (a) every cell, and the cells' transmissions (t); z also of the output.
+
+        Remembered while nothing has changed since the last play: images, SLMs (their flicker too), modulators, amplifiers, cells and the laser's
+        mean power. Between such plays only the white noise of laser and amplifiers would differ, 1e-4 of the light and less.
+        """
+        depths = self.depths(now_s)
+        if drive is None:
+            z = [np.zeros((len(level), rows), level.dtype) for rows, _ in self._shapes]
+            return z, z[:-1], [transmission(self._cell, fields, level.dtype.type(depth)) for fields, depth in zip(z, depths, strict=False)]
+        state = (key, self._modulators["input"].key(now_s), self._depths[0], self._set_currents, self._laser.amplitude(now_s), dwell_s)
+        whole = (*state, *((p.key(now_s), p.refresh(now_s)) for p in self._panels))
+        if key is None or whole != self._remembered[0]:
+            self._remembered = (whole, self._through(drive.volts(), level, now_s, dwell_s, depths))
+        return self._remembered[1]
+
+    def _through(self, volts: Fields, level: Fields, now_s: float, dwell_s: float, depths: Fields) -> tuple[list[Fields], list[Fields], list[Fields]]:
+        z: list[Fields] = []
+        a: list[Fields] = []
+        t: list[Fields] = []
+        light, dtype = self._modulators["input"].fields(volts, now_s), level.dtype
+        light *= level
         for index, panel in enumerate(self._panels):
-            if drive is None:
-                z.append(np.zeros((count, self._shapes[index][0]), dtype))
-            elif index == 0:
-                inputs, shown = self._first_layer(drive, now_s, key)
-                z.append(_plus(shown, panel.flicker(inputs, shown.shape[1], dwell_s)) * (level * dtype.type(self._amplitudes[0])))
-            else:
-                inputs = panel.blur_columns(a[-1])
-                shown = inputs @ panel.field(now_s).astype(dtype, copy=False).T
-                z.append(panel.blur_rows(_plus(shown, panel.flicker(inputs, shown.shape[1], dwell_s))))
-                z[-1] *= dtype.type(self._amplitudes[index])
-            if drive is not None and self._ase[index] > 0:
+            light = panel.blur_columns(light)
+            shown = light @ panel.field(now_s).astype(dtype, copy=False).T
+            flicker = panel.flicker(light, shown.shape[1], dwell_s)
+            if flicker is not None:
+                shown += flicker
+            z.append(panel.blur_rows(shown))
+            z[-1] *= dtype.type(self._amplitudes[index])
+            if self._ase[index] > 0:
                 z[-1] += self._spontaneous.normal(z[-1].shape, dtype) * dtype.type(self._ase[index])
             if index < len(depths):
                 t.append(transmission(self._cell, z[-1], dtype.type(depths[index])))
                 a.append(z[-1] * t[-1])
+                light = a[-1]
         return z, a, t
-
-    def _first_layer(self, drive: Fields, now_s: float, key: Any) -> tuple[Fields, Fields]:
-        """Images at the first SLM, and through the first SLM at unit laser and amplifier; remembered while neither images nor SLM nor modulators have changed."""
-        panel, modulators = self._panels[0], self._modulators["input"]
-        whole = (key, panel.key(now_s), modulators.key(now_s))
-        if key is None or self._first[0] != whole:
-            inputs = panel.blur_columns(modulators.fields(drive, now_s))
-            self._first = (whole, (inputs, panel.blur_rows(inputs @ panel.field(now_s).astype(inputs.dtype, copy=False).T)))
-        return self._first[1]
 
     def _backward(
         self, beams: dict[str, Fields], output: Fields, t: list[Fields], count: int, now_s: float, dtype: Any, dwell_s: float
@@ -213,7 +241,10 @@ class Light:
             else:
                 sent = panel.blur_rows(error)
                 back = sent @ panel.field(now_s).astype(dtype, copy=False)
-                arrived.insert(0, panel.blur_columns(_plus(back, panel.flicker(sent, back.shape[1], dwell_s))))
+                flicker = panel.flicker(sent, back.shape[1], dwell_s)
+                if flicker is not None:
+                    back += flicker
+                arrived.insert(0, panel.blur_columns(back))
                 arrived[0] *= dtype.type(self._amplitudes[index])
             passed.insert(0, arrived[0] * t[index - 1])
             error = passed[0] if error is not None else None
@@ -221,10 +252,6 @@ class Light:
                 sent = dtype.type(self._optics.probe) * beams["inject"][:, self._injected[index - 1]]
                 error = sent if error is None else error + sent
         return arrived, passed
-
-
-def _plus(light: Fields, flicker: Fields | None) -> Fields:
-    return light if flicker is None else np.add(light, flicker)
 
 
 def described(settings: LightSettings) -> dict[str, dict[str, Any]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Part = bytes | memoryview | bytearray
 FORMATS = ("<i2", "<u4", "<f4", "<f8")
 BLOCK_BYTES = 1 << 24
+RANGES_V = (*(m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)), 10.0)
 GIGABIT_S = 8e-9  # seconds a byte on the wire
 
 
@@ -75,13 +76,14 @@ class StreamFirmware:
             reply = _encode({"seq": seq, **result}, out)
             self._last = (*key, reply)
         except Refusal as refusal:
-            return [json.dumps({"seq": seq, "error": {"code": refusal.code, "text": str(refusal)}}).encode()]
+            return [orjson.dumps({"seq": seq, "error": {"code": refusal.code, "text": str(refusal)}})]
         return reply
 
     def _identity(self) -> dict[str, Any]:
         limit = self.full_scale_v
         return {
-            "protocol": "labonn-stream/1", "kind": self.kind, "maker": "labonn", "model": f"emulated stream {self.kind}", "serial": self.serial,
+            "protocol": "labonn-stream/1", "kind": self.kind,
+            "maker": "labonn", "model": f"emulated stream {self.kind}", "serial": self.serial,
             "channels": self.channels, "depth": self.depth, "format": self.format, "bits": self.bits, "scale": self.scale, "offset": 0.0,
             "lower": -limit, "upper": limit, "min_dwell_s": self.min_dwell_s,
         }  # fmt: skip
@@ -194,7 +196,7 @@ class StreamAdcFirmware(StreamFirmware):
 
     def __init__(
         self, channels: int, bits: int = 16, full_scale_v: float = 10.0, depth: int = 1 << 20, serial: str = "SA-0001",
-        ranges_v: Sequence[float] = tuple(m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)) + (10.0,),
+        ranges_v: Sequence[float] = RANGES_V,
     ) -> None:  # fmt: skip
         super().__init__(channels, bits, full_scale_v, depth, serial)
         self.ranges_v = sorted({*ranges_v, full_scale_v})
@@ -269,7 +271,7 @@ class StreamAdcFirmware(StreamFirmware):
 def _decode(parts: Sequence[Part]) -> tuple[dict[str, Any], list[Array]]:
     """(header, arrays) of a request; Refusal where the bytes are not what the header says."""
     try:
-        header = json.loads(bytes(parts[0]))
+        header = orjson.loads(parts[0])
         described = header.get("arrays", [])
         if not isinstance(header.get("op"), str) or len(described) != len(parts) - 1:
             raise Refusal("header", "a header has an op and describes every array")
@@ -287,4 +289,4 @@ def _decode(parts: Sequence[Part]) -> tuple[dict[str, Any], list[Array]]:
 
 def _encode(header: dict[str, Any], arrays: Sequence[Array]) -> list[bytes]:
     header["arrays"] = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
-    return [json.dumps(header).encode(), *(a.tobytes() for a in arrays)]
+    return [orjson.dumps(header), *(a.tobytes() for a in arrays)]

@@ -19,8 +19,9 @@ from numpy.typing import DTypeLike, NDArray
 from sim_backends.physics.arrays import Constant, Floats, require
 from sim_backends.physics.noise import Noise
 
-_SETTLED_TAUS = 12.0  # exp(-12) is 1/600 of an 8-bit step
-_LATE_TICKS = 50  # half-way to settled (exp(-6)) the rest moves so little that it may move in this many ticks at once
+_SETTLED_STEPS = 1 / 50  # a panel is settled when nothing is further from its goal than this part of the largest step of one code
+_FOLDED_PIXELS = 50_000  # up to here crosstalk is worked into the field matrix once a frame, which costs less than blurring all light
+_LATE_TICKS = 50  # after 6 time constants the rest moves so little that it may move in this many ticks at once
 _STEEPEST_LUT = 0.1  # sin(3 pi x) of this size is where a table of codes stops being monotone
 
 
@@ -33,7 +34,7 @@ class SlmSettings:
         lut_nonlinearity: largest deviation of the phase from linear, in turns of 2 pi.
         pixel_scale: standard deviation of the field scale N(1, pixel_scale), macropixel to macropixel.
         fill_factor: common factor on the field.
-        flicker_rad: rms of the flicker phase of a pixel. flicker_period_s: how long one set of flicker phases lasts.
+        flicker_rad: rms of the flicker phase of a pixel. flicker_period_s: how long one set of flicker phases lasts, one refresh.
         tau_rise_s, tau_fall_s: settling times of fields that go up and down; 0 is immediate.
         settle_tick_s: while settling, the field moves at these ticks after the frame change.
         crosstalk_px: width (sigma) of the edge between native pixels, in pixels.
@@ -45,7 +46,7 @@ class SlmSettings:
     pixel_scale: float = 0.02
     fill_factor: float = 0.93
     flicker_rad: float = 0.02
-    flicker_period_s: float = 1e-3
+    flicker_period_s: float = 1 / 120
     tau_rise_s: float = 7e-3
     tau_fall_s: float = 5e-3
     settle_tick_s: float = 1e-4
@@ -78,12 +79,24 @@ def leak(crosstalk_px: float, macropixel_px: int) -> float:
 
 
 def _blur(light: Floats, fraction: float) -> Floats:
+    """Along the last axis."""
     if not fraction:
         return light
-    side = light * fraction
     blurred = light * (1 - 2 * fraction)
-    blurred[:, 1:] += side[:, :-1]
-    blurred[:, :-1] += side[:, 1:]
+    side = light * fraction
+    blurred[..., 1:] += side[..., :-1]
+    blurred[..., :-1] += side[..., 1:]
+    return blurred
+
+
+def _blur_down(field: Floats, fraction: float) -> Floats:
+    """Along the first axis."""
+    if not fraction:
+        return field
+    blurred = field * (1 - 2 * fraction)
+    side = field * fraction
+    blurred[1:] += side[:-1]
+    blurred[:-1] += side[1:]
     return blurred
 
 
@@ -108,11 +121,14 @@ class Panel:
         self._mean_square_scale = float(np.mean(self.scale.values**2))
         self._cosine = np.asarray(-np.cos(self.phase_rad / 2), dtype)
         self._leaks = leak(s.crosstalk_px, s.native_rows // rows), leak(s.crosstalk_px, s.native_columns // cols)
-        self._settled_s = _SETTLED_TAUS * max(s.tau_rise_s, s.tau_fall_s)
+        self._tau_s, self._settled_s = max(s.tau_rise_s, s.tau_fall_s), -math.inf
+        self._folded = rows * cols <= _FOLDED_PIXELS
         self._sensitivity: tuple[int, float] = (-1, 0.0)
         self._version, self._since_s = 0, -math.inf
         self._codes: NDArray[Any] = np.zeros((rows, cols), np.uint8)
-        self._target = self._look_up(self._cosine)
+        self._target: Floats = np.empty((rows, cols), dtype)
+        self._look_up(self._codes, self._target)
+        self._before: NDArray[Any] = self._codes  # codes of the frame before if it had settled, else the field at the change
         self._change: Floats | None = None
         self._cached: tuple[tuple[int, int], Floats] | None = None
 
@@ -122,10 +138,15 @@ class Panel:
             raise ValueError(f"a frame is an unsigned integer array of shape {self._shape}, not {codes.dtype}{list(codes.shape)}")
         if self._codes_end < 2 ** (8 * codes.dtype.itemsize) and codes.max() >= self._codes_end:
             raise ValueError(f"a frame holds code {codes.max()}; the last one is {self._codes_end - 1}")
-        before = self._current(now_s) if self._settled_s else None
-        self._codes = codes.copy()
-        self._target = self._look_up(self._cosine)
-        self._change = None if before is None else np.subtract(before, self._target)
+        if self._tau_s:
+            tick = self.key(now_s)[1]
+            self._before = self._codes if tick < 0 else self._current(now_s)
+            self._change = None
+            steps = int((np.maximum(codes, self._codes) - np.minimum(codes, self._codes)).max(initial=0))
+            enough = self._tau_s * math.log(steps / _SETTLED_STEPS) if steps else 0.0
+            self._settled_s = enough if tick < 0 else max(enough, self._tau_s * math.log(self._codes_end / _SETTLED_STEPS))
+        self._codes = np.array(codes, order="C")
+        self._look_up(self._codes, self._target)
         self._since_s = now_s
         self._version += 1
 
@@ -133,26 +154,30 @@ class Panel:
         """Changes when the field changes: (frame, settling tick or -1 when settled)."""
         s, elapsed_s = self._settings, now_s - self._since_s
         settling = math.floor(max(0.0, elapsed_s) / s.settle_tick_s + 1e-6) if elapsed_s < self._settled_s else -1
-        if elapsed_s > 0.5 * self._settled_s:
+        if elapsed_s > 6 * self._tau_s:
             settling -= settling % _LATE_TICKS if settling >= 0 else 0
         return self._version, settling
 
     def field(self, now_s: float) -> Floats:
-        """(rows, cols) field transmissions at bench time `now_s`; read-only, the same array as long as `key` is the same."""
+        """(rows, cols) field transmissions at bench time `now_s`; not to be written to, and good until the next frame."""
         key = self.key(now_s)
         if self._cached is None or self._cached[0] != key:
-            field = self._target if key[1] < 0 else self._add_rest(self._target.copy(), key[1])
-            field.flags.writeable = False
+            field = self._current(now_s)
+            if self._folded and any(self._leaks):
+                field = _blur_down(_blur(field, self._leaks[1]), self._leaks[0])
             self._cached = key, field
         return self._cached[1]
 
     def blur_columns(self, x: Floats) -> Floats:
-        """(T, cols) light as it reaches the columns; what leaks over the panel's edge is lost, so the operator is self-adjoint."""
-        return _blur(x, self._leaks[1])
+        """(T, cols) light as it reaches the columns; what leaks over the panel's edge is lost, so the operator is self-adjoint.
+
+        A small panel's `field` has its crosstalk worked in; its light passes here as it is.
+        """
+        return x if self._folded else _blur(x, self._leaks[1])
 
     def blur_rows(self, z: Floats) -> Floats:
         """(T, rows) light as it leaves the rows; self-adjoint as well, so backward light sees the same."""
-        return _blur(z, self._leaks[0])
+        return z if self._folded else _blur(z, self._leaks[0])
 
     def flicker(self, light: Floats, outputs: int, dwell_s: float) -> Floats | None:
         """(T, outputs) field that flicker adds to light (T, inputs) that goes through the panel, either way; None without flicker.
@@ -166,10 +191,17 @@ class Panel:
         shots = len(light)
         together = max(1, int(s.flicker_period_s / dwell_s + 1e-6))
         drawn = self._noise_of_flicker.normal((-(-shots // together), outputs), light.dtype)
-        field = np.repeat(drawn, together, axis=0)[:shots] if together > 1 else drawn
+        field = drawn if together == 1 else drawn * np.ones((shots, 1), light.dtype) if together >= shots else drawn[np.arange(shots) // together]
         averaged = min(1.0, s.flicker_period_s / dwell_s) ** 0.5  # a long shot averages over its periods
-        field *= np.sqrt(np.einsum("ti,ti->t", light, light))[:, None] * light.dtype.type(self._rms_slope() * s.flicker_rad * averaged)
+        strength = np.einsum("ti,ti->t", light, light)
+        np.sqrt(strength, out=strength)
+        strength *= light.dtype.type(self._rms_slope() * s.flicker_rad * averaged)
+        field *= strength[:, None]
         return field
+
+    def refresh(self, now_s: float) -> int:
+        """Which flicker period it is, counted from the last frame."""
+        return math.floor((now_s - self._since_s) / self._settings.flicker_period_s + 1e-6) if self._version else 0
 
     def _rms_slope(self) -> float:
         """Root mean square of dF/dphase over the panel."""
@@ -178,12 +210,10 @@ class Panel:
             self._sensitivity = self._version, math.sqrt(max(0.0, self._mean_square_scale - float(flat @ flat) / flat.size)) / 2
         return self._sensitivity[1]
 
-    def _look_up(self, table: Floats) -> Floats:
-        field = np.empty(self._shape, table.dtype)
-        # every code was checked; "wrap" is the faster of the modes that do not check again
-        np.take(table, self._codes, mode="wrap", out=field)
-        field *= self.scale.like(field)
-        return field
+    def _look_up(self, codes: NDArray[Any], out: Floats) -> None:
+        """The settled field of codes; all were checked, and "wrap" is the faster of the modes that do not check again."""
+        np.take(self._cosine, codes, mode="wrap", out=out)
+        out *= self.scale.like(out)
 
     def _current(self, now_s: float) -> Floats:
         tick = self.key(now_s)[1]
@@ -191,9 +221,14 @@ class Panel:
 
     def _add_rest(self, field: Floats, tick: int) -> Floats:
         """`field` plus what the last change has still to go; the sign of the change decides on the time constant."""
-        s, change = self._settings, self._change
-        if change is None:
-            return field
+        s = self._settings
+        if self._change is None:
+            before = self._before
+            if before.dtype.kind == "u":
+                before = np.empty_like(self._target)
+                self._look_up(self._before, before)
+            self._change = before - self._target
+        change = self._change
         elapsed_s = tick * s.settle_tick_s
         rise, fall = (math.exp(-elapsed_s / tau_s) if tau_s else 0.0 for tau_s in (s.tau_rise_s, s.tau_fall_s))
         # change = before - target is negative where the field rises: mean and half difference spare a mask

@@ -56,7 +56,7 @@ def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Row]:
     (tmp_path / "lab.toml").write_text("")
     monkeypatch.chdir(tmp_path)
     found: list[Row] = []
-    monkeypatch.setattr("labonn.bench.check_bench", lambda path, dry_run=False, ideal=False, seed=None: found, raising=False)
+    monkeypatch.setattr("labonn.checking.check_bench", lambda path, dry_run=False, ideal=False, seed=None: found)
     return found
 
 
@@ -70,7 +70,7 @@ def test_check_prints_a_table_of_80_columns_and_returns_0(rows: list[Row], capsy
 
 
 def test_check_tells_every_problem_in_a_line_and_returns_2(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
-    rows += [Row("weights"), Row("gain", error="zmq://10.0.0.9:5571: no answer"), Row("out", error="out: another instrument")]
+    rows += [Row("weights"), Row("gain", identity="", error="zmq://10.0.0.9:5571: no answer"), Row("out", error="out: another instrument")]
     assert main(["check", "--bench", "lab.toml"]) == 2
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
@@ -78,7 +78,8 @@ def test_check_tells_every_problem_in_a_line_and_returns_2(rows: list[Row], caps
         "labonn: error: out: another instrument",
         "labonn: to try without instruments add --dry-run",
     ]
-    assert captured.out.count("no answer") == 2
+    assert captured.out.count("no answer") == 1
+    assert captured.out.count("serial 7") == 2
     assert "weights" in captured.out
 
 

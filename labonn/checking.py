@@ -1,0 +1,122 @@
+"""Opens every instrument of a bench, identifies it, reads its limits and lets go of it; sets nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labonn.benchfile import BenchFile, PortFile, read
+from labonn.channels import ChannelSpec, Floats
+from labonn.errors import LabonnError
+from labonn.opening import DryRun, joined, located, open_instrument, tightened
+from labonn.sources import LinkOf, idealised, instrument_name, source_of
+from labonn.units import format_quantity
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """What was found at one link.
+
+    Attributes:
+        port: its name, with the number of the instrument where the port has several. driver, link: as in the bench file.
+        identity: what the instrument calls itself; "" if it was not reached. channels, unit, depth: of its spec.
+        lower, upper: limits, the tightest of driver and bench file: one number for all channels, or their span as text.
+        error: what is wrong, or None.
+    """
+
+    port: str
+    driver: str
+    link: str
+    identity: str = ""
+    channels: int = 0
+    unit: str = ""
+    lower: float | str | None = None
+    upper: float | str | None = None
+    depth: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A device that was opened and closed again, or why it was not."""
+
+    device: Any = None
+    problem: Exception | None = None
+
+
+def check_bench(path: Path | str, dry_run: bool = False, ideal: bool = False, seed: int | None = None) -> list[CheckRow]:
+    """A row for every link of the bench file, all tried at the same time; what fails at one hides none of the others.
+
+    Args:
+        path: the bench file. dry_run, ideal, seed: as in `Bench.open`.
+
+    Raises:
+        BenchFileError: the file itself is wrong, or has no simulated bench for a dry run.
+    """
+    file = read(Path(path))
+    if dry_run and ideal:
+        file = idealised(file)
+    link_of, _, simulated = source_of(file, DryRun(ideal, seed) if dry_run else None)
+    try:
+        with ThreadPoolExecutor(max_workers=sum(len(port.links) for port in file.ports.values())) as pool:
+            tasks = {n: [pool.submit(_found, p, i, link_of) for i in range(len(p.links))] for n, p in file.ports.items()}
+    finally:
+        if simulated is not None:
+            simulated.close()
+    return [row for name, found in tasks.items() for row in _rows(file, file.ports[name], [task.result() for task in found])]
+
+
+def _found(port: PortFile, index: int, link_of: LinkOf) -> _Found:
+    links: list[Any] = []
+    device: Any = None
+    try:
+        try:
+            device = open_instrument(port, index, link_of, links)
+        finally:
+            for holder in (device,) if device is not None else links:
+                holder.close()
+    except Exception as problem:
+        return _Found(device, problem)
+    return _Found(device)
+
+
+def _rows(file: BenchFile, port: PortFile, found: Sequence[_Found]) -> list[CheckRow]:
+    """Rows of one port; what the bench file says of all its channels can be checked only if all of them are known."""
+    wrong: Exception | None = None
+    parts: list[ChannelSpec | None] = [None if f.device is None else f.device.spec for f in found]
+    try:
+        if all(f.problem is None for f in found):
+            _, spec = joined(file, port, [f.device for f in found])
+            edges = np.cumsum([0, *(len(f.device.spec) for f in found)])
+            parts = [_part(f.device.spec, spec, slice(int(a), int(b))) for f, a, b in zip(found, edges, edges[1:], strict=False)]
+        elif not isinstance(port.lower, list) and not isinstance(port.upper, list):
+            parts = [None if part is None else tightened(file, port, part) for part in parts]
+    except LabonnError as problem:
+        wrong = problem
+    return [_row(port, i, f, part, f.problem or wrong) for i, (f, part) in enumerate(zip(found, parts, strict=True))]
+
+
+def _part(own: ChannelSpec, whole: ChannelSpec, part: slice) -> ChannelSpec:
+    return own.tighten(whole.lower[part], whole.upper[part], "")
+
+
+def _row(port: PortFile, index: int, found: _Found, spec: ChannelSpec | None, problem: Exception | None) -> CheckRow:
+    row = CheckRow(instrument_name(port, index), port.driver_name, port.links[index])
+    error = None
+    if problem is not None:
+        known = isinstance(problem, LabonnError)
+        error = str(located(port.name, problem)) if isinstance(problem, LabonnError) else f"{row.port}: {type(problem).__name__}: {problem}"
+    if spec is None:
+        return CheckRow(row.port, row.driver, row.link, error=error)
+    lower, upper = (_one(bound, spec.unit) for bound in (spec.lower, spec.upper))
+    return CheckRow(row.port, row.driver, row.link, found.device.identity, len(spec), spec.unit, lower, upper, spec.depth, error)
+
+
+def _one(bound: Floats, unit: str) -> float | str:
+    low, high = float(bound.min()), float(bound.max())
+    return low if low == high else f"{format_quantity(low, unit)} … {format_quantity(high, unit)}"

@@ -1,0 +1,88 @@
+"""Where a bench's links come from: the URLs of its file, or a simulated bench."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from labonn.benchfile import BenchFile, PortFile
+from labonn.clock import Clock, RealClock, SimulatedClock
+from labonn.errors import BenchFileError, ConnectError, LinkError
+from labonn.links import AnyLink, connect
+from labonn.registry import load
+
+LinkOf = Callable[[PortFile, int], AnyLink]
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """How a dry run wants its simulated bench."""
+
+    ideal: bool = False
+    seed: int | None = None
+    real_time: bool = False
+    served: bool = False
+
+
+def instrument_name(port: PortFile, index: int) -> str:
+    """The port, and which of its instruments if it has several."""
+    return port.name if len(port.links) == 1 else f"{port.name}[{index}]"
+
+
+def source_of(file: BenchFile, dry_run: DryRun | None) -> tuple[LinkOf, Clock, Any]:
+    """What makes links: the file's URLs, or a simulated bench; with its clock, and the simulated bench to close."""
+    if dry_run is None:
+        return lambda port, index: _real_link(port, index), RealClock(), None
+    name = file.simulation.get("bench")
+    if not isinstance(name, str):
+        raise BenchFileError(f"{file.name}: simulation.bench = {name!r}: a dry run needs the name of a simulated bench")
+    clock = SimulatedClock(time.sleep if dry_run.real_time else None)
+    factory = load("labonn.benches", name, BenchFileError, f"{file.name}: simulation.bench")
+    simulated = factory(file, clock, ideal=dry_run.ideal, seed=dry_run.seed)
+    if dry_run.served:
+        return lambda port, index: _served_link(simulated, port, index), clock, simulated
+    return lambda port, index: connect(f"sim://{port.name}/{index}", simulated.link), clock, simulated
+
+
+def idealised(file: BenchFile) -> BenchFile:
+    """The file with every converter at as many bits as its protocol can carry (the driver's `most_bits`)."""
+    ports = {
+        name: replace(port, options=replace(port.options, bits=port.driver.most_bits)) if hasattr(port.driver, "most_bits") else port
+        for name, port in file.ports.items()
+    }
+    return replace(file, ports=ports)
+
+
+class SdkCalls:
+    """An instrument's function table that counts its calls, as links count their exchanges."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.exchanges = 0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._table, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.exchanges += 1
+            return found(*args, **kwargs)
+
+        self.__dict__[name] = call
+        return call
+
+
+def _real_link(port: PortFile, index: int) -> AnyLink:
+    url = port.links[index]
+    try:
+        return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") else connect(url, **port.driver.link_options)
+    except (ConnectError, LinkError) as problem:
+        raise type(problem)(f"{instrument_name(port, index)}: {problem}; to try without instruments add --dry-run") from problem
+
+
+def _served_link(simulated: Any, port: PortFile, index: int) -> AnyLink:
+    url = simulated.serve(port.name, index)
+    return simulated.link(f"{port.name}/{index}") if url is None else connect(url, **port.driver.link_options)

@@ -64,6 +64,7 @@ class StreamDac:
         lower, upper, step, settle_s = map(np.asarray, (number("lower"), number("upper"), 0.0 if floats else self._scale, options.settle_s))
         self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=int(number("depth")))
         self._order: Ints = np.zeros(0, "<u4")
+        self._with_order: list[Any] = []
         self._dwell_s = 0.0
 
     def prepare(self, spec: ChannelSpec) -> None:
@@ -75,14 +76,20 @@ class StreamDac:
         self.safe()
 
     def load(self, bank: Bank | None, order: Ints, dwell_s: float) -> None:
-        """Fill the bank memory (in blocks) unless `bank` is None; remember the order for `arm`."""
+        """Fill the bank memory unless `bank` is None; remember the order for `arm`, with which a bank of one block goes."""
+        self._with_order = []
         if bank is not None:
-            self._send(self._codes(dense(bank)))
+            codes = self._codes(dense(bank))
+            if codes.nbytes <= BLOCK_BYTES:
+                self._with_order = [codes]
+            else:
+                self._send(codes)
         self._order, self._dwell_s = np.ascontiguousarray(order, "<u4"), dwell_s
 
     def arm(self) -> None:
         """Wait for the trigger."""
-        self._stream.ask("arm", [self._order], dwell_s=self._dwell_s)
+        sent, self._with_order = self._with_order, []
+        self._stream.ask("arm", [self._order, *sent], dwell_s=self._dwell_s)
 
     def safe(self) -> None:
         """All beams dark."""

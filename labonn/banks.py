@@ -93,13 +93,14 @@ def dense(bank: Bank) -> Floats:
 
 def check_limits(spec: ChannelSpec, port: str, bank: Bank) -> None:
     """Raise LimitError unless all of the bank (base frames too) is inside the limits; the message has the row that is not."""
-    try:
-        spec.check(port, extremes_of(bank))
-    except LimitError:
-        if not isinstance(bank, np.ndarray):
-            for start in range(0, bank.shape[0], BLOCK_ROWS):
-                spec.check(port, bank.rows(np.arange(start, min(start + BLOCK_ROWS, bank.shape[0]))), start)
-        raise
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and what float32 cannot hold are refused, not warned of
+        try:
+            spec.check(port, extremes_of(bank))
+        except LimitError:
+            if not isinstance(bank, np.ndarray):
+                for start in range(0, bank.shape[0], BLOCK_ROWS):
+                    spec.check(port, bank.rows(np.arange(start, min(start + BLOCK_ROWS, bank.shape[0]))), start)
+            raise
 
 
 def arrays_of(bank: Bank) -> tuple[NDArray[Any], ...]:
@@ -113,7 +114,8 @@ def check_shapes(port: str, bank: Bank) -> None:
     """Raise TableError unless shapes and kinds of numbers are those of a bank."""
     first = arrays_of(bank)[0]
     if first.ndim != (2 if first is bank else 1) or bank.shape[0] == 0:
-        raise TableError(f"{port}: a bank has shape (K, C) with K of 1 or more, and a base (C,); not {first.shape if first is bank else bank.shape}")
+        shape = first.shape if first is bank else bank.shape
+        raise TableError(f"{port}: a bank has shape (K, C) with K of 1 or more, and a base (C,); not {shape}")
     if first.dtype not in (np.float32, np.float64):
         raise TableError(f"{port}: a bank has values of float32 or float64, not {first.dtype}")
     channels = bank.shape[1]

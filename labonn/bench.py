@@ -184,7 +184,7 @@ class Bench:
         """`action` on every port, in threads where their measured durations make that worth while."""
         names = list(names)
         costs = [self._cost_s.get((what, name), 0.0) for name in names]
-        if len(names) > 1 and sum(costs) - max(costs) > WORTH_A_THREAD_S:
+        if self.clock.concurrent and len(names) > 1 and sum(costs) - max(costs) > WORTH_A_THREAD_S:
             tasks = [self._pool.submit(self._timed, what, name, action) for name in names]
             try:
                 wait(tasks)

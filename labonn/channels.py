@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labonn.errors import LimitError
-from labonn.units import format_quantity
+from labonn.units import format_quantity, format_range
 
 Floats = NDArray[np.floating[Any]]
 
@@ -92,13 +92,13 @@ class ChannelSpec:
         row, channel = np.argwhere(~((bank >= self.lower) & (bank <= self.upper)))[0]
         value = float(bank[row, channel])
         rules = self.lower_rule if value < self.lower[channel] else self.upper_rule
-        low, high = (format_quantity(float(b[channel]), self.unit) for b in (self.lower, self.upper))
+        low, high = float(self.lower[channel]), float(self.upper[channel])
         told = format_quantity(value, self.unit)
-        if told in (low, high):
+        if told in (format_quantity(low, self.unit), format_quantity(high, self.unit)):
             told = format_quantity(value, self.unit, digits=12)  # too near the limit for six digits to show the difference
         raise LimitError(
             f"{port}/{self.names[int(channel)]}: {told} in row {first_row + row} "
-            f"is outside {low} to {high} ({rules[int(channel) % len(rules)]})"
+            f"is outside {format_range(low, high, self.unit)} ({rules[int(channel) % len(rules)]})"
         ) from None
 
     def clip(self, values: Floats) -> Floats:

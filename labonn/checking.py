@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,19 @@ def _part(own: ChannelSpec, whole: ChannelSpec, part: slice) -> ChannelSpec:
 
 
 def _row(port: PortFile, index: int, found: _Found, spec: ChannelSpec | None, problem: Exception | None) -> CheckRow:
-    row = CheckRow(instrument_name(port, index), port.driver_name, port.links[index])
-    error = None
-    if problem is not None:
-        known = isinstance(problem, LabonnError)
-        error = str(located(port.name, problem)) if isinstance(problem, LabonnError) else f"{row.port}: {type(problem).__name__}: {problem}"
+    row = CheckRow(instrument_name(port, index), port.driver_name, port.links[index], error=_told(port.name, problem))
     if spec is None:
-        return CheckRow(row.port, row.driver, row.link, error=error)
+        return row
     lower, upper = (_one(bound, spec.unit) for bound in (spec.lower, spec.upper))
-    return CheckRow(row.port, row.driver, row.link, found.device.identity, len(spec), spec.unit, lower, upper, spec.depth, error)
+    return replace(
+        row, identity=found.device.identity, channels=len(spec), unit=spec.unit, lower=lower, upper=upper, depth=spec.depth
+    )  # fmt: skip
+
+
+def _told(port: str, problem: Exception | None) -> str | None:
+    if problem is None:
+        return None
+    return str(located(port, problem)) if isinstance(problem, LabonnError) else f"{port}: {type(problem).__name__}: {problem}"
 
 
 def _one(bound: Floats, unit: str) -> float | str:

@@ -11,7 +11,13 @@ WORTH_A_LOOK_S = 1e-3
 
 
 class Clock(Protocol):
-    """Seconds since the bench was opened, and the only way to wait."""
+    """Seconds since the bench was opened, and the only way to wait.
+
+    Attributes:
+        concurrent: whether time passes for all threads at once, so that waiting for several instruments together saves any.
+    """
+
+    concurrent: bool
 
     def now(self) -> float: ...
     def wait(self, seconds: float) -> None: ...
@@ -19,6 +25,8 @@ class Clock(Protocol):
 
 class RealClock:
     """Time as it passes in the lab."""
+
+    concurrent = True
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -44,6 +52,8 @@ class SimulatedClock:
     Attributes:
         before_wait: called before more than 1 ms passes; a simulated bench takes down here what its instruments were set to, and when.
     """
+
+    concurrent = False
 
     def __init__(self, pace: Callable[[float], None] | None = None) -> None:
         self._now_ns = 0

@@ -64,14 +64,14 @@ def backprop(
     forward = _forward_ports(network, method)
     backward = ("backward_in",) if method.derivative == "exact" else ("backward_out",)
     hidden = network.layers.hidden
+    signs: Floats | float = 1.0
     if method.error == "optical" and hidden:
-        table = optical_error_table(network, banks, rows, labels, (*forward, *backward))
-        first = back = yield table
-        scale, tables = network.optics.probe / network.optics.feedback, 1  # taps count in error beams of full modulation
+        signs = chop(len(rows), inputs.dtype)
+        first = back = yield optical_error_table(network, banks, rows, labels, (*forward, *backward))
+        scale, tables = network.optics.probe / (network.optics.feedback * network.feedback_level), 1  # taps count in error beams of full modulation
     else:
         first = yield network.forward(banks, rows, forward)
         back, scale, tables = {}, 1.0, 1
-    signs: Floats | float = 1.0
     outputs = network.outputs(first)
     error = outputs - targets[labels]
     loss = 0.5 * float(np.vdot(error, error)) / len(rows)
@@ -101,9 +101,12 @@ def _forward_ports(network: Network, method: Method) -> tuple[str, ...]:
 
 
 def optical_error_table(network: Network, banks: Mapping[str, Bank], rows: Ints, labels: Ints, read: tuple[str, ...]) -> ShotTable:
-    """Forward light, error by interference with the target beam, and backward light, in the same shots (Fig. 1b)."""
-    orders = {"input": rows, "target": labels, "feedback": np.zeros(len(rows), np.int64)}
-    return ShotTable(banks, orders, network.dwell_s, read)
+    """Forward light, error by interference with the target beam, and backward light, in the same shots (Fig. 1b).
+
+    The feedback modulator attenuates the error to `feedback_level` and chops it.
+    """
+    orders = {"input": rows, "target": labels, "feedback": np.arange(len(rows)) % 2}
+    return ShotTable({**banks, "feedback": network.feedback_bank()}, orders, network.dwell_s, read)
 
 
 def _tapped_errors(network: Network, method: Method, first: Readings, back: Readings, scale: Floats | float, error: Floats) -> list[Floats]:
@@ -157,24 +160,27 @@ def measure_outputs(network: Network, banks: Mapping[str, Bank], rows: Ints, chu
 def central_differences(
     network: Network, weights: Sequence[Floats], layer: int, indices: Ints, step: float, rows: Ints, targets: Floats, labels: Ints
 ) -> Generator[ShotTable, Readings, Floats]:
-    """dL/dW of some weights, by moving each to either side in the SLM and measuring the loss: 2 frames a weight, one table.
+    """dL/dW of some weights, by moving each to either side in the SLM and measuring the loss: 2 frames a weight and one as it is, one table.
+
+    The SLM's gray steps are known, so the three points of each weight need not be equally far apart.
 
     Args:
-        layer: 0 for the first. indices: (P,) flat positions in that layer's matrix. step: of the SLM field.
-        rows, targets, labels: the batch.
+        layer: 0 for the first. indices: (P,) flat positions in that layer's matrix. step: of the SLM field. rows, targets, labels: the batch.
 
     Returns:
-        (P,) derivatives of the mean loss, over the displayed difference (the SLM's gray steps are known).
+        (P,) derivatives of the mean loss at the displayed weights.
     """
     banks, port = network.fields(weights), network.layers.weights()[layer]
     base = banks[port][0].astype(np.float64)  # type: ignore[index]
-    moved = np.clip(np.concatenate([base[indices] + step, base[indices] - step]), -1, 1)
-    frames = Changes(base, np.tile(indices, 2)[:, None], moved[:, None])
+    moved = np.clip(np.concatenate([base[indices] + step, base[indices] - step, base[indices[:1]]]), -1, 1)
+    frames = Changes(base, np.concatenate([indices, indices, indices[:1]])[:, None], moved[:, None])
     count, batch = len(moved), len(rows)
     orders = {"input": np.tile(rows, count), port: np.repeat(np.arange(count), batch)}
     readings = yield ShotTable({**banks, port: frames}, orders, network.dwell_s, ("output",))
     error = network.outputs(readings).astype(np.float64).reshape(count, batch, -1) - targets[labels]
     loss = 0.5 * np.sum(error**2, axis=(1, 2)) / batch
     show = network.shown[layer] if network.shown else lambda fields: fields
-    up, down = (np.asarray(show(part), np.float64) for part in np.split(moved, 2))
-    return np.asarray((loss[: len(indices)] - loss[len(indices) :]) / ((up - down) * network.gains[layer]))
+    up, down, here = (np.asarray(show(part), np.float64) for part in (*np.split(moved[:-1], 2), base[indices]))
+    above, below = up - here, here - down
+    rise, fall = loss[: len(indices)] - loss[-1], loss[-1] - loss[len(indices) : -1]
+    return np.asarray((rise * below / above + fall * above / below) / (above + below) / network.gains[layer])

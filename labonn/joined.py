@@ -65,6 +65,22 @@ class JoinedDetector(_Joined):
         return np.concatenate([d.fetch() for d in self.devices], axis=1)
 
 
+    def set_range(self, full_scale_v: float | Floats) -> Floats:
+        """Every instrument gets its part of the full scales; (D,) the ranges taken."""
+        wanted = np.broadcast_to(np.asarray(full_scale_v, np.float64), (len(self.spec),))
+        return np.concatenate([device.set_range(wanted[part]) for device, part in self._slices()])
+
+    @property
+    def saturated(self) -> int:
+        """Codes at an end of the range in the last records."""
+        return sum(device.saturated for device in self.devices)
+
+    @saturated.setter
+    def saturated(self, count: int) -> None:
+        for device in self.devices:
+            device.saturated = count
+
+
 def every(devices: Sequence[Any], action: Any) -> None:
     """Do `action` on every device whatever happens; then raise what went wrong, all of it."""
     failed: list[Exception] = []

@@ -27,6 +27,7 @@ class Network:
         gains: (L,) path gains: W = gain x SLM field. dtype: float32, or float64 where the converters carry it.
         shown: what the SLM really displays for fields (C,), one function a layer; None: taken as commanded.
         dark: port -> (D,) volts of its detectors without light, subtracted from every reading.
+        feedback_level: field of the feedback modulator, 0 to 1: how much of the amplified interference error goes back.
     """
 
     layers: Layers
@@ -38,6 +39,8 @@ class Network:
     gains: Floats = field(default_factory=lambda: np.ones(0))
     shown: Sequence[Callable[[Floats], Floats]] | None = None
     dark: dict[str, Floats] = field(default_factory=dict)
+    feedback_level: float = 0.05
+    _feedback: Floats | None = field(default=None, repr=False)
 
     def fields(self, weights: Sequence[Floats]) -> dict[str, Bank]:
         """Weight banks; weights beyond the path gain are projected to it (on purpose: the optimizer's feasible set)."""
@@ -76,6 +79,18 @@ class Network:
                 self.gains[i] = np.clip(HEADROOM * largest, low[i], high[i])
                 changed = True
         return changed
+
+    def fit_feedback(self, largest: float) -> None:
+        """Let an output error as large as `largest` go back as strong as an error beam at full modulation."""
+        self.feedback_level = min(1.0, self.optics.probe / (self.optics.feedback * max(largest, 1e-6)))
+        self._feedback = None
+
+    def feedback_bank(self) -> Bank:
+        """(2, 1) volts of the feedback modulator, for errors of either sign; the same array until the level is fitted anew."""
+        if self._feedback is None or self._feedback.dtype != self.dtype:
+            level = self.feedback_level
+            self._feedback = self.optics.modulator.volts(np.array([[level], [-level]], self.dtype))
+        return self._feedback
 
     def currents(self) -> Bank:
         """(1, L) amperes for the path gains, in whole steps of the source; the gains become those of the steps."""

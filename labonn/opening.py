@@ -62,9 +62,13 @@ def open_port(file: BenchFile, port: PortFile, link_of: LinkOf) -> tuple[Any, Ch
 
 def open_instrument(port: PortFile, index: int, link_of: LinkOf, links: list[Any]) -> Any:
     """The device behind one link of a port, identified and read; its link goes to `links` as soon as it is open."""
-    link = link_of(port, index)
-    links.append(link if hasattr(link, "exchanges") else SdkCalls(link))
-    return port.driver(links[-1], port.options, instrument_name(port, index))
+    name = instrument_name(port, index)
+    try:
+        link = link_of(port, index)
+        links.append(link if hasattr(link, "exchanges") else SdkCalls(link))
+        return port.driver(links[-1], port.options, name)
+    except LabonnError as problem:
+        raise located(name, problem) from problem
 
 
 def joined(file: BenchFile, port: PortFile, devices: list[Any]) -> tuple[Any, ChannelSpec]:
@@ -132,7 +136,7 @@ def _raise_failed(failed: dict[str, BaseException]) -> None:
 
 def located(port: str, problem: LabonnError) -> LabonnError:
     """The problem, with the port's name in its message."""
-    named = re.search(rf"(^|ports\.){re.escape(port)}\b", str(problem))
+    named = re.search(rf"(^|ports\.){re.escape(port)}(?!\w)", str(problem))
     return problem if named else type(problem)(f"{port}: {problem}")
 
 

@@ -13,6 +13,14 @@ from labonn.channels import Floats
 from labonn.errors import BenchFileError, ProcedureError
 
 
+def _positive(part: object, *names: str) -> None:
+    """Raise ValueError unless the named numbers are above 0 and finite."""
+    for name in names:
+        value = getattr(part, name)
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name} = {value}: must be positive")
+
+
 @dataclass(frozen=True)
 class Modulator:
     """Amplitude modulators read by homodyne detection: field = sin(pi (V - bias) / (2 v_pi)), from -1 to 1.
@@ -25,8 +33,7 @@ class Modulator:
     bias_v: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.v_pi_v > 0:
-            raise ValueError(f"v_pi_v = {self.v_pi_v}: must be positive")
+        _positive(self, "v_pi_v")
 
     def volts(self, fields: Floats) -> Floats:
         """Volts for `fields` (any shape, -1 to 1), dtype kept; beyond that NaN, which the limits refuse."""
@@ -55,6 +62,9 @@ class Amplifier:
     transparency_a: float = 5.26e-3
     knee_a: float = 1e-3
     throughput: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "gain", "transparency_a", "knee_a", "throughput")
 
     def amplitude(self, current_a: Floats) -> Floats:
         """Amplitude factor of each section."""
@@ -110,6 +120,9 @@ class Detectors:
     output: float = 0.09
     backward: float = 0.09
 
+    def __post_init__(self) -> None:
+        _positive(self, "forward", "output", "backward")
+
 
 @dataclass(frozen=True)
 class Optics:
@@ -118,7 +131,7 @@ class Optics:
     Attributes:
         cell: "eq4", "two_level", "doppler" or "gain".
         probe: field of an error beam at full modulation; behind the weights, at the cells, it must be weak against 1.
-        feedback: amplitude gain of the interference error on its way back.
+        feedback: amplitude gain of the interference error on its way back, before the feedback modulator.
     """
 
     modulator: Modulator = field(default_factory=Modulator)
@@ -127,7 +140,7 @@ class Optics:
     detectors: Detectors = field(default_factory=Detectors)
     cell: str = "eq4"
     probe: float = 2.0
-    feedback: float = 4.0
+    feedback: float = 20.0
 
     @classmethod
     def of(cls, file: BenchFile) -> Optics:

@@ -14,6 +14,7 @@ from labonn.shots import Bank, Readings, ShotTable
 
 LEVELS = 33
 FILL = 0.5  # of the detector's range
+WEAK = 10.0  # saturation fields in front of an amplifier: 50 uW, far below what saturates one
 
 
 def commanded_fields(levels: int = LEVELS) -> Floats:
@@ -21,31 +22,36 @@ def commanded_fields(levels: int = LEVELS) -> Floats:
     return np.asarray(-np.cos(np.linspace(0, np.pi, levels)))
 
 
-def measure_responses(network: Network) -> Generator[ShotTable, Readings, dict[str, Floats]]:
+def measure_responses(network: Network, depth: float) -> Generator[ShotTable, Readings, dict[str, Floats]]:
     """The mean field of every SLM for each of `commanded_fields()`, scaled so that its ends are -1 and 1.
 
     Amplifiers are left where the last SLM needed them.
+
+    Args:
+        network: of the bench. depth: optical depth that its cells have now.
 
     Raises:
         UnknownStateError: hardly any light arrives, so that a response cannot be told from noise.
     """
     responses: dict[str, Floats] = {}
     for layer, port in enumerate(network.layers.weights()):
-        responses[port] = yield from _response(network, layer)
+        responses[port] = yield from _response(network, layer, depth)
     return responses
 
 
-def _response(network: Network, layer: int, shots: int = 32) -> Generator[ShotTable, Readings, Floats]:
-    """One SLM's response, all SLMs in front of it at their highest field; levels go up and down again, against slow drift."""
+def _response(network: Network, layer: int, depth: float, shots: int = 32) -> Generator[ShotTable, Readings, Floats]:
+    """One SLM's response, those in front showing 1 in some columns and -1 in the others; levels go up and down again, against drift."""
     ports, fields = network.layers.weights(), commanded_fields()
     port = "forward_in" if layer < len(network.layers.hidden) else "output"
-    gains = _path_gains(network, layer)
+    inputs = network.layers.sizes[0]
+    gains, raised = _path(network, layer, depth)
     currents = network.specs["gain"].clip(network.optics.amplifier.current(gains)[None, :])
     yield ShotTable({"gain": currents}, dwell_s=network.dwell_s, read=())
-    level = _input_level(network, layer, gains, port)
-    banks: dict[str, Bank] = {name: np.ones((1, len(network.specs[name])), np.float32) for name in ports[:layer]}
+    banks: dict[str, Bank] = {}
+    for name, count, rows, columns in zip(ports, raised, network.layers.sizes[1:], network.layers.sizes, strict=False):
+        banks[name] = np.tile(np.where(np.arange(columns) < count, 1, -1).astype(np.float32), rows)[None, :]
     banks[ports[layer]] = np.repeat(fields.astype(np.float32)[:, None], len(network.specs[ports[layer]]), axis=1)
-    banks["input"] = network.optics.modulator.volts(np.full((1, network.layers.sizes[0]), level, network.dtype))
+    banks["input"] = network.optics.modulator.volts(np.full((1, inputs), min(1.0, WEAK / inputs), network.dtype))
     up_down = np.concatenate([np.arange(LEVELS), np.arange(LEVELS)[::-1]])
     orders = {ports[layer]: np.repeat(up_down, shots), "input": np.zeros(2 * LEVELS * shots, np.int64)}
     readings = yield ShotTable(banks, orders, network.dwell_s, (port,))
@@ -76,6 +82,8 @@ def smooth_response(light: Floats, harmonics: int = 5) -> Floats:
     commanded = np.linspace(0, 2 * np.pi, len(light))
     basis = np.sin(np.outer(commanded / 2, np.arange(1, harmonics + 1)))
     middle, half = 0.5 * (light[0] + light[-1]), 0.5 * (light[-1] - light[0])
+    if not half > 0:
+        raise UnknownStateError(f"the SLM's response is not a rising curve: its ends differ by {2 * half:.3g} saturation fields")
 
     def misfit(parameters: Floats) -> Floats:
         phase = commanded + basis @ parameters[2:]
@@ -84,40 +92,31 @@ def smooth_response(light: Floats, harmonics: int = 5) -> Floats:
     fit = least_squares(misfit, np.array([middle, half, *np.zeros(harmonics)]), loss="soft_l1", f_scale=0.02 * abs(half))
     phase = commanded + basis @ fit.x[2:]
     rms = float(np.sqrt(np.mean(fit.fun**2)) / abs(half))
-    if half <= 0 or not np.all(np.diff(phase) > 0) or rms > 0.05:
+    if not np.all(np.diff(phase) > 0) or rms > 0.05:
         raise UnknownStateError(
             f"the SLM's response is not a rising curve: rms misfit {rms:.3g} of half its span, which is {half:.3g} saturation fields"
         )
     return np.asarray(-np.cos(phase / 2))
 
 
-def _path_gains(network: Network, layer: int) -> Floats:
-    """(L,) gains at which, as believed, full input light fills half of the detectors' range behind every SLM up to `layer`; others lowest.
+def _path(network: Network, layer: int, depth: float) -> tuple[Floats, list[int]]:
+    """(gains (L,), columns at 1 of every SLM in front) for the SLM of `layer`, as believed; inputs as weak as fits the first.
 
-    Small layers need that: behind a cell that is not bleached there is next to no light.
+    Light is to be weak in front of every amplifier, and behind the SLM to fill no more than half of the detectors' range. Columns
+    at 1 and at -1 interfere: where the lowest gain is too much, what is left of all columns together is as small as it has to be.
     """
     optics, sizes, spec = network.optics, network.layers.sizes, network.specs["gain"]
     low, high = optics.amplifier.amplitude(np.stack([np.maximum(spec.lower, 0), spec.upper]))
-    gains, light = np.array(low, np.float64), np.ones(1)
-    for index in range(layer + 1):
-        inner = index < len(network.layers.hidden)
-        port, volts = ("forward_in", optics.detectors.forward) if inner else ("output", optics.detectors.output)
-        wanted = FILL * float(network.specs[port].upper.min()) / volts
-        gains[index] = np.clip(wanted / (light[0] * sizes[index]), low[index], high[index])
-        light = light * (gains[index] * sizes[index])
-        light = light * transmission(optics.cell, light, network.depth)
-    return gains
-
-
-def _input_level(network: Network, layer: int, gains: Floats, port: str) -> float:
-    """The input field at which, as believed, the light behind `layer` fills half of the detectors' range."""
-    optics, sizes = network.optics, network.layers.sizes
-    scale = optics.detectors.forward if port == "forward_in" else optics.detectors.output
-    levels = np.geomspace(1e-3, 1, 300)
-    light = levels
-    for index in range(layer + 1):
-        light = light * (gains[index] * sizes[index])
-        arrived = light
-        light = light * transmission(optics.cell, light, network.depth)
-    fitting = np.flatnonzero(arrived * scale <= FILL * float(network.specs[port].upper.min()))
-    return float(levels[fitting[-1] if fitting.size else 0])
+    inner = layer < len(network.layers.hidden)
+    port, volts = ("forward_in", optics.detectors.forward) if inner else ("output", optics.detectors.output)
+    gains, raised, light = np.array(low, np.float64), [], np.full(1, min(1.0, WEAK / sizes[0]))
+    for index in range(layer):
+        light, wanted = light * sizes[index], WEAK / sizes[index + 1]
+        gains[index] = np.clip(min(1.0, wanted / float(light[0])), low[index], high[index])
+        part = min(1.0, wanted / float(light[0] * gains[index]))
+        raised.append(max(round(sizes[index] * (1 + part) / 2), sizes[index] // 2 + 1))
+        light = light * (gains[index] * (2 * raised[-1] / sizes[index] - 1))
+        light = light * transmission(optics.cell, light, depth)
+    wanted = FILL * float(network.specs[port].upper.min()) / volts
+    gains[layer] = np.clip(min(1.0, wanted / float(light[0] * sizes[layer])), low[layer], high[layer])
+    return gains, raised

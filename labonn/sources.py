@@ -80,7 +80,7 @@ def _real_link(port: PortFile, index: int) -> AnyLink:
     try:
         return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") else connect(url, **port.driver.link_options)
     except (ConnectError, LinkError) as problem:
-        raise type(problem)(f"{instrument_name(port, index)}: {problem}; to try without instruments add --dry-run") from problem
+        raise type(problem)(f"{problem}; to try without instruments add --dry-run") from problem
 
 
 def _served_link(simulated: Any, port: PortFile, index: int) -> AnyLink:

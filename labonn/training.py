@@ -88,6 +88,7 @@ class Learned:
             self.best = [weight.copy() for weight in self.weights]
 
 
+COOL_C = 30.0  # a temperature that an oven reaches from either side, with an optical depth below 1
 EARLY_STEPS = (10, 30, 100, 300)  # fields grow fast at first: ranges are fitted again then, later once an epoch
 FitRanges = Callable[[dict[str, Floats]], None]
 Watcher = Callable[[Learned, float, float], None]  # learned, running loss, running accuracy: after every step
@@ -103,12 +104,20 @@ def initial_weights(sizes: Sequence[int], depth: float, seed: int, dtype: type =
 
 
 def warm_up(network: Network) -> Tables:
-    """Ovens to their temperature, and how the SLMs answer; returns port -> response (labonn.response)."""
-    banks: dict[str, Bank] = {"ovens": network.temperatures()} if network.layers.hidden else {}
-    banks["gain"] = np.maximum(network.specs["gain"].lower, 0)[None, :]
-    first = yield ShotTable(banks, dwell_s=network.dwell_s, read=("output",))
+    """How the SLMs answer, measured through cool and nearly clear cells; then the ovens to their temperature.
+
+    Returns:
+        port -> response (labonn.response).
+    """
+    cool: dict[str, Bank] = {"gain": np.maximum(network.specs["gain"].lower, 0)[None, :]}
+    if network.layers.hidden:
+        cool["ovens"] = np.full((1, len(network.layers.hidden)), COOL_C)
+    first = yield ShotTable(cool, dwell_s=network.dwell_s, read=("output",))
     network.dtype = np.float64 if first["output"].dtype == np.float64 else np.float32
-    return (yield from measure_responses(network))
+    responses = yield from measure_responses(network, float(network.optics.oven.depth_at(np.array([COOL_C]))[0]))
+    if network.layers.hidden:
+        yield ShotTable({"ovens": network.temperatures()}, dwell_s=network.dwell_s, read=())
+    return responses
 
 
 def set_up(network: Network, digits: Digits, weights: Sequence[Floats]) -> Tables:
@@ -134,7 +143,8 @@ def measure_peaks(network: Network, method: Method, digits: Digits, weights: Seq
     """port -> (D,) largest volts of either sign, over some training images and their errors: what ranges must hold."""
     rows = digits.train[:count]
     seen: dict[str, Floats] = {}
-    plan = backprop(network, method, network.fields(weights), rows, *_batch(network, digits, rows))
+    inputs, targets, labels = _batch(network, digits, rows)
+    plan = backprop(network, method, network.fields(weights), rows, inputs, targets, labels)
     readings: Readings | None = None
     try:
         while True:
@@ -142,7 +152,8 @@ def measure_peaks(network: Network, method: Method, digits: Digits, weights: Seq
             readings = yield table
             for port, volts in readings.items():
                 seen[port] = np.maximum(seen.get(port, 0), np.abs(volts).max(axis=0))
-    except StopIteration:
+    except StopIteration as done:
+        network.fit_feedback(float(np.abs(done.value.outputs - targets[labels]).max()))
         return seen
 
 

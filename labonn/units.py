@@ -57,3 +57,10 @@ def format_quantity(value: float, unit: str, digits: int = 6) -> str:
         if abs(value) >= _PREFIXES[prefix] * (1 - 1e-9):
             return f"{value / _PREFIXES[prefix]:.{digits}g} {prefix}{unit}"
     return f"{value:.{digits}g} {unit}"
+
+
+def format_range(low: float, high: float, unit: str) -> str:
+    """A range with its unit once where that is enough: "0 to 4 V", "-3.6 to 3.6 V", "-100 mV to 4 V"."""
+    first, last = format_quantity(low, unit), format_quantity(high, unit)
+    number, _, own = first.partition(" ")
+    return f"{number if low == 0 or last.endswith(' ' + own) else first} to {last}"

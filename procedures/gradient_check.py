@@ -13,7 +13,7 @@ from labonn.network import Network
 from labonn.shots import Readings, ShotTable
 from labonn.training import Digits
 
-STEPS: dict[type, float] = {np.float32: 2.0**-5, np.float64: 2.0**-11}  # of the SLM field, to either side: above noise, or below curvature
+STEP = 2.0**-11  # of the SLM field, to either side: far above rounding, far below curvature
 
 
 def check_gradients(
@@ -21,9 +21,11 @@ def check_gradients(
 ) -> Generator[ShotTable, Readings, dict[str, Any]]:
     """Plan: cosine of the method's gradient to the exact one, layer by layer; both against differences on `count` weights a layer.
 
+    Differences are only taken where the converters carry float64 (an ideal bench): one weight's part of the loss drowns in the noise of others.
+
     Returns:
-        `cosine_to_exact` (L,), `cosine_to_differences` (L,), and `exact_deviation` (L,): largest distance of the exact gradient from
-        the differences, over the largest difference.
+        `cosine_to_exact` (L,), and with differences `cosine_to_differences` (L,) and `exact_deviation` (L,): largest distance of the
+        exact gradient from the differences, over the largest difference.
     """
     rng = np.random.default_rng([seed, 2])
     rows = rng.choice(digits.train, batch, replace=len(digits.train) < batch)
@@ -32,12 +34,14 @@ def check_gradients(
     targets: Floats = np.eye(network.layers.sizes[-1], dtype=network.dtype)
     used = yield from backprop(network, method, network.fields(weights), rows, inputs, targets, labels)
     exact = yield from backprop(network, Method("exact", method.error), {}, rows, inputs, targets, labels)
-    found: dict[str, list[float]] = {"cosine_to_exact": [], "cosine_to_differences": [], "exact_deviation": []}
+    found = {"cosine_to_exact": [cosine(one, two) for one, two in zip(used.gradients, exact.gradients, strict=True)]}
+    if network.dtype is not np.float64:
+        return found
+    found |= {"cosine_to_differences": [], "exact_deviation": []}
     for layer, weight in enumerate(weights):
         indices = rng.choice(np.flatnonzero(np.abs(exact.gradients[layer]).ravel() > 0), min(count, weight.size), replace=False)
-        truth = yield from central_differences(network, weights, layer, indices, STEPS[network.dtype], rows, targets, labels)
+        truth = yield from central_differences(network, weights, layer, indices, STEP, rows, targets, labels)
         at = exact.gradients[layer].ravel()[indices]
-        found["cosine_to_exact"].append(cosine(used.gradients[layer], exact.gradients[layer]))
         found["cosine_to_differences"].append(cosine(used.gradients[layer].ravel()[indices], truth))
         found["exact_deviation"].append(float(np.max(np.abs(at - truth)) / np.max(np.abs(truth))))
     return found

@@ -28,14 +28,14 @@ def command(arguments: list[str], stop: Stopping) -> int:
     from labonn.cli.output import print_json
 
     rows = check_bench(args.bench, dry_run=args.dry_run, seed=args.seed)
-    failed = [row for row in rows if row.error]
+    failed = [(row.port, row.error) for row in rows if row.error]
     if args.json:
         print_json({"bench": args.bench, "ports": rows})
     else:
         _print_table(rows)
-    for row in failed:
-        for line in row.error.removesuffix(HINT).splitlines():
-            print(f"labonn: error: {line if row.port in line else f'{row.port}: {line}'}", file=sys.stderr)
+    for port, error in failed:
+        for line in error.removesuffix(HINT).splitlines():
+            print(f"labonn: error: {line if port in line else f'{port}: {line}'}", file=sys.stderr)
     if failed and not args.dry_run:
         print(f"labonn: {HINT.removeprefix('; ')}", file=sys.stderr)
     return 2 if failed else 0
@@ -50,7 +50,7 @@ def _print_table(rows: list[Any]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("port", "driver", "instrument", "channels", "limits", "depth"):
         justify: Literal["left", "right"] = "right" if heading in ("channels", "depth") else "left"
-        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in ("channels", "limits", "depth"))
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading != "instrument")
     for row in rows:
         cells = (row.port, row.driver, row.identity or "no answer", "", "", "") if row.error else _cells(row)
         table.add_row(*map(escape, cells))

@@ -63,7 +63,7 @@ def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7) -> str:
 
 
 def _detector(name: str, channels: int, port: int, comment: str) -> str:
-    full_scale_v = 5.0 if name.startswith("forward") else 1.0
+    full_scale_v = {"forward_in": 5.0, "forward_out": 5.0, "output": 10.0}.get(name, 1.0)
     return (
         f'\n[ports.{name}]  # homodyne detectors: {comment}\ndriver = "stream_adc"\nlink = "zmq://127.0.0.1:{port}"\n'
         f"channels = {channels}\nbits = 16\nfull_scale_v = {full_scale_v}\n"

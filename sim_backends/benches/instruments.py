@@ -48,9 +48,8 @@ class Instruments:
             factory = load("labonn.emulators", port.driver_name, BenchFileError, f"{file.name}: ports.{name}.driver")
             options = {**dataclasses.asdict(port.options)}
             try:
-                self._emulators[name] = [
-                    factory.for_port(options, _channels(port), zlib.crc32(f"{seed}/{name}/{index}".encode())) for index in range(len(port.links))
-                ]
+                seeds = [zlib.crc32(f"{seed}/{name}/{index}".encode()) for index in range(len(port.links))]
+                self._emulators[name] = [factory.for_port(options, _channels(port), own) for own in seeds]
             except ValueError as problem:
                 raise BenchFileError(f"{file.name}: ports.{name}: {problem}") from None
             for emulator in self._emulators[name]:
@@ -126,4 +125,6 @@ def _channels(port: PortFile) -> int:
     """Channels of one instrument of the port, as its options say."""
     options = port.options
     shape = getattr(options, "shape", None)
-    return int(shape[0] * shape[1]) if shape is not None else int(getattr(options, "channels", None) or getattr(options, "instances", None) or 1)
+    if shape is not None:
+        return int(shape[0] * shape[1])
+    return int(getattr(options, "channels", None) or getattr(options, "instances", None) or 1)

@@ -1,10 +1,9 @@
-"""The simulated bench of Guo et al. 2021: SLM weights, vapour cells, amplifiers, homodyne taps; forward and backward light through the same."""
+"""The simulated bench of Guo et al. 2021: SLM weights, vapour cells, amplifiers, homodyne taps; light forward and backward."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from labonn.benchfile import BenchFile
@@ -87,7 +86,8 @@ class VapourCell:
         self._talks = self.instruments.talks
         ovens = self.instruments.of("ovens")
         if ovens:
-            self.light.set_ovens(self.instruments.values("ovens", "targets_c"), self.instruments.values("ovens", "enabled"), self._clock.now())
+            targets_c, enabled = (self.instruments.values("ovens", attribute) for attribute in ("targets_c", "enabled"))
+            self.light.set_ovens(targets_c, enabled, self._clock.now())
         self.light.set_currents(self.instruments.values("gain", "currents_a"))
 
     def _fire(self, shots: int, dwell_s: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,12 @@ from sim_backends.physics.ovens import OvenPlant, OvenSettings
 from sim_backends.physics.slm import Panel, SlmSettings
 
 Fields = NDArray[Any]
+Passage = tuple[list[Fields], list[Fields], list[Fields]]  # fields before and behind every cell, and the cells' transmissions
 PIECE_S = 1.0
 DEPTH_TICK_S = 0.1
 PARTS: dict[str, Any] = {
-    "slm": SlmSettings, "modulators": ModulatorSettings, "detectors": DetectorSettings, "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings,
+    "slm": SlmSettings, "modulators": ModulatorSettings, "detectors": DetectorSettings,
+    "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings,
 }  # fmt: skip
 
 
@@ -72,7 +75,8 @@ class Drive:
     """The volts of a port's DACs, side by side; made when asked for."""
 
     def __init__(self, dacs: list[Any], part: slice | None = None) -> None:
-        self._dacs, self._part, self._volts = dacs, part, None
+        self._dacs, self._part = dacs, part
+        self._volts: Fields | None = None
         self.dtype = np.dtype(np.float64 if dacs[0].format == "<f8" else np.float32)
 
     def part(self, part: slice) -> Drive:
@@ -99,16 +103,18 @@ class Light:
     """
 
     def __init__(
-        self, sizes: tuple[int, ...], cell: str, optics: Optics, settings: LightSettings, seed: int, panels: list[tuple[int, tuple[int, int]]],
+        self, sizes: tuple[int, ...], cell: str, optics: Optics, settings: LightSettings, seed: int,
+        panels: list[tuple[int, tuple[int, int]]],
         ideal: bool = False,
     ) -> None:  # fmt: skip
         self.count, self._cell, self._optics, noise = len(sizes) - 1, cell, optics, Noise(seed)
         hidden, outer = sizes[1:-1], sizes[-1]
         edges = np.cumsum([0, *hidden])
-        self._taps = [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        self._taps = [slice(int(a), int(b)) for a, b in pairwise(edges)]
         self._injected = [slice(t.start - hidden[0], t.stop - hidden[0]) for t in self._taps]
+        dtype = np.float64 if ideal else np.float32
         self._panels = [
-            Panel(rows, columns, bits, replace(settings.slm, native_rows=h, native_columns=w), noise.child(f"weights{i}"), np.float64 if ideal else np.float32)
+            Panel(rows, columns, bits, replace(settings.slm, native_rows=h, native_columns=w), noise.child(f"weights{i}"), dtype)
             for i, (rows, columns, (bits, (h, w))) in enumerate(zip(sizes[1:], sizes, panels, strict=False), start=1)
         ]
         self._shapes = list(zip(sizes[1:], sizes, strict=False))
@@ -126,7 +132,7 @@ class Light:
         self._versions = [0] * self.count
         self._currents, self._amplitudes, self._ase = np.zeros(0), np.zeros(self.count), np.zeros(self.count)
         self._depths: tuple[Any, Fields] = (None, np.zeros(len(hidden)))
-        self._remembered: tuple[Any, Any] = (None, None)
+        self._remembered: tuple[Any, Passage] = (None, ([], [], []))
 
     def set_frame(self, index: int, slm: Any, now_s: float) -> None:
         """The SLM of layer `index` (from 1) shows what its instrument holds."""
@@ -169,11 +175,15 @@ class Light:
             if "input" in shots.beams and step >= shots.count:
                 key = tuple((d.bank_version, d.order.tobytes()) for d in shots.beams["input"])
             now = now_s + start * shots.dwell_s
-            fields = self._propagate({p: d if key else d.part(part) for p, d in drives.items()}, part.stop - start, wanted, now, key, shots.dwell_s)
-            parts.append({port: self._detectors[port].volts(f, now, self._laser.phase_rad(now), shots.dwell_s) for port, f in fields.items()})
+            beams = {p: d if key else d.part(part) for p, d in drives.items()}
+            fields = self._propagate(beams, part.stop - start, wanted, now, key, shots.dwell_s)
+            phase_rad = self._laser.phase_rad(now)
+            parts.append({port: self._detectors[port].volts(f, now, phase_rad, shots.dwell_s) for port, f in fields.items()})
         return parts[0] if len(parts) == 1 else {port: np.concatenate([p[port] for p in parts]) for port in wanted}
 
-    def _propagate(self, drives: dict[str, Drive], count: int, wanted: list[str], now_s: float, key: Any, dwell_s: float) -> dict[str, Fields]:
+    def _propagate(
+        self, drives: dict[str, Drive], count: int, wanted: list[str], now_s: float, key: Any, dwell_s: float
+    ) -> dict[str, Fields]:
         dtype = next((d.dtype for d in drives.values()), np.dtype(np.float32))
         level = self._laser.shot_amplitudes(count, now_s, dtype)[:, None] * dtype.type(self._full_light)
         beams = {p: self._modulators[p].fields(d.volts(), now_s) * level for p, d in drives.items() if p != "input"}
@@ -184,11 +194,11 @@ class Light:
             taps["backward_in"], taps["backward_out"] = self._backward(beams, z[-1], t, count, now_s, dtype, dwell_s)
         return found | {port: np.concatenate(fields, axis=1) for port, fields in taps.items() if port in wanted}
 
-    def _forward(self, drive: Drive | None, level: Fields, now_s: float, key: Any, dwell_s: float) -> tuple[list[Fields], list[Fields], list[Fields]]:
+    def _forward(self, drive: Drive | None, level: Fields, now_s: float, key: Any, dwell_s: float) -> Passage:
         """Fields before (z) and behind (a) every cell, and the cells' transmissions (t); z also of the output.
 
-        Remembered while nothing has changed since the last play: images, SLMs (their flicker too), modulators, amplifiers, cells and the laser's
-        mean power. Between such plays only the white noise of laser and amplifiers would differ, 1e-4 of the light and less.
+        Remembered while nothing has changed since the last play: images, SLMs (their flicker too), modulators, amplifiers, cells and
+        the laser's mean power. Between such plays only the white noise of laser and amplifiers would differ, 1e-4 of the light and less.
         """
         depths = self.depths(now_s)
         if drive is None:
@@ -200,7 +210,7 @@ class Light:
             self._remembered = (whole, self._through(drive.volts(), level, now_s, dwell_s, depths))
         return self._remembered[1]
 
-    def _through(self, volts: Fields, level: Fields, now_s: float, dwell_s: float, depths: Fields) -> tuple[list[Fields], list[Fields], list[Fields]]:
+    def _through(self, volts: Fields, level: Fields, now_s: float, dwell_s: float, depths: Fields) -> Passage:
         z: list[Fields] = []
         a: list[Fields] = []
         t: list[Fields] = []
@@ -214,6 +224,7 @@ class Light:
                 shown += flicker
             z.append(panel.blur_rows(shown))
             z[-1] *= dtype.type(self._amplitudes[index])
+            self._amplifiers.saturate(z[-1], float(self._amplitudes[index]))
             if self._ase[index] > 0:
                 z[-1] += self._spontaneous.normal(z[-1].shape, dtype) * dtype.type(self._ase[index])
             if index < len(depths):

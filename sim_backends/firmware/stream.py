@@ -63,7 +63,7 @@ class StreamFirmware:
         seq: Any = None
         try:
             header, arrays = _decode(parts)
-            seq = header.get("seq")
+            seq = header["seq"]
             if header["op"] == "identify":
                 self._session = header.get("session")
             key = (self._session, seq)
@@ -71,7 +71,7 @@ class StreamFirmware:
                 return self._last[2]
             operation = getattr(self, f"_op_{header['op']}", None)
             if operation is None:
-                raise Refusal("op", f"unknown operation {str(header['op'])[:40]!r}")
+                raise Refusal("op", f"unknown operation {_shown(header['op'])}")
             result, out = operation(header, arrays)
             reply = _encode({"seq": seq, **result}, out)
             self._last = (*key, reply)
@@ -94,7 +94,7 @@ class StreamFirmware:
     def _dwell(self, header: dict[str, Any]) -> float:
         dwell_s = header.get("dwell_s")
         if isinstance(dwell_s, bool) or not isinstance(dwell_s, (int, float)) or not self.min_dwell_s <= dwell_s <= 1e3:
-            raise Refusal("argument", f"dwell_s = {dwell_s!r}: {self.min_dwell_s:g} to 1000 s")
+            raise Refusal("argument", f"dwell_s = {_shown(dwell_s)}: {self.min_dwell_s:g} to 1000 s")
         return float(dwell_s)
 
 
@@ -142,9 +142,9 @@ class StreamDacFirmware(StreamFirmware):
             raise Refusal("argument", f"a bank is one (k, {self.channels}) array of {self.format}")
         codes = arrays[0]
         if type(rows) is not int or not 1 <= rows <= self.depth:
-            raise Refusal("memory", f"rows = {rows!r}: the memory holds 1 to {self.depth}")
+            raise Refusal("memory", f"rows = {_shown(rows)}: the memory holds 1 to {self.depth}")
         if type(start) is not int or start != (self._loaded if start else 0) or start + len(codes) > rows or (start and rows != self._rows):
-            raise Refusal("memory", f"block {start!r}+{len(codes)} of {rows} does not follow the {self._loaded} rows received")
+            raise Refusal("memory", f"block {_shown(start)}+{len(codes)} of {rows} does not follow the {self._loaded} rows received")
         self._check_codes(codes)
         if start == 0:
             self._codes, self._rows = np.zeros((rows, self.channels), self.format), rows
@@ -168,8 +168,12 @@ class StreamDacFirmware(StreamFirmware):
 
     def _op_arm(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         dwell_s = self._dwell(header)
-        if len(arrays) != 1 or arrays[0].ndim != 1 or arrays[0].dtype != np.dtype("<u4") or arrays[0].size == 0:
-            raise Refusal("argument", "an order is one (T,) array of <u4")
+        if len(arrays) not in (1, 2) or arrays[0].ndim != 1 or arrays[0].dtype != np.dtype("<u4") or arrays[0].size == 0:
+            raise Refusal("argument", "an order is one (T,) array of <u4; a bank may come with it")
+        if len(arrays) == 2:
+            if arrays[1].ndim == 2 and int(arrays[0].max()) >= len(arrays[1]):
+                raise Refusal("memory", f"the order names row {int(arrays[0].max())}; the bank has {len(arrays[1])}")
+            self._op_bank({"start": 0, "rows": len(arrays[1]) if arrays[1].ndim else 0}, arrays[1:])
         if self._loaded != self._rows or self._rows == 0:
             raise Refusal("state", f"the bank is incomplete: {self._loaded} of {self._rows} rows")
         if int(arrays[0].max()) >= self._rows:
@@ -240,14 +244,14 @@ class StreamAdcFirmware(StreamFirmware):
     def _op_arm(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         shots = header.get("shots")
         if type(shots) is not int or not 1 <= shots <= self.depth:
-            raise Refusal("memory", f"shots = {shots!r}: the record holds 1 to {self.depth}")
+            raise Refusal("memory", f"shots = {_shown(shots)}: the record holds 1 to {self.depth}")
         self.armed_shots, self.dwell_s, self._record = shots, self._dwell(header), None
         return {"shots": shots}, []
 
     def _op_fire(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         shots, dwell_s = header.get("shots"), self._dwell(header)
         if type(shots) is not int or shots < 1:
-            raise Refusal("argument", f"shots = {shots!r}: a positive number")
+            raise Refusal("argument", f"shots = {_shown(shots)}: a positive number")
         self.on_fire(shots, dwell_s)
         return {"shots": shots}, []
 
@@ -256,7 +260,7 @@ class StreamAdcFirmware(StreamFirmware):
         if record is None:
             raise Refusal("state", "nothing recorded since the last arm")
         if type(start) is not int or not 0 <= start < len(record):
-            raise Refusal("argument", f"start = {start!r}: the record has {len(record)} rows")
+            raise Refusal("argument", f"start = {_shown(start)}: the record has {len(record)} rows")
         rows = max(1, BLOCK_BYTES // (record.itemsize * self.channels))
         return {"start": start, "shots": len(record), "saturated": self._saturated}, [record[start : start + rows]]
 
@@ -275,16 +279,29 @@ def _decode(parts: Sequence[Part]) -> tuple[dict[str, Any], list[Array]]:
         described = header.get("arrays", [])
         if not isinstance(header.get("op"), str) or len(described) != len(parts) - 1:
             raise Refusal("header", "a header has an op and describes every array")
+        if type(header.get("seq")) is not int or not isinstance(header.get("session", ""), str):
+            raise Refusal("header", "seq is a whole number, and session a text")
         arrays = []
         for about, part in zip(described, parts[1:], strict=True):
             if about["dtype"] not in FORMATS:
-                raise Refusal("header", f"dtype {str(about['dtype'])[:20]!r}: known are {', '.join(FORMATS)}")
-            arrays.append(np.frombuffer(part, about["dtype"]).reshape([int(n) for n in about["shape"]]))
+                raise Refusal("header", f"dtype {_shown(about['dtype'])}: known are {', '.join(FORMATS)}")
+            if not all(type(n) is int and n >= 0 for n in about["shape"]):
+                raise Refusal("header", f"shape {_shown(about['shape'])}: a list of numbers from 0")
+            arrays.append(np.frombuffer(part, about["dtype"]).reshape(about["shape"]))
     except Refusal:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as problem:
         raise Refusal("header", f"not a labonn-stream/1 request: {type(problem).__name__}") from problem
     return header, arrays
+
+
+def _shown(value: Any) -> str:
+    """What was sent, for a message; it may be anything, of any length and depth."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "(something deep)"
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _encode(header: dict[str, Any], arrays: Sequence[Array]) -> list[bytes]:

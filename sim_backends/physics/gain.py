@@ -17,7 +17,8 @@ from sim_backends.physics.noise import Noise
 
 _PLANCK_J_S = 6.62607015e-34
 _LIGHT_M_PER_S = 299792458.0
-_NEGLIGIBLE = 1e-5  # relative change of the power gain below which saturation is skipped
+_NEGLIGIBLE = 1e-4  # relative change of the power gain below which saturation is skipped
+_WEAK = 3e-3  # input power over P_sat up to which one step of Newton's rule is exact to 1e-5
 
 
 @dataclass(frozen=True)
@@ -87,27 +88,18 @@ class Amplifiers:
         """(…, C) factors on a weak field at `current_a` (…, C)."""
         return np.exp(0.5 * self._log_gain(current_a))
 
-    def amplify(self, fields: Floats, current_a: ArrayLike) -> Floats:
-        """(T, C) fields behind the amplifiers, saturation and spontaneous emission included; dtype of `fields` (T, C).
+    def saturate(self, fields: Floats, amplitude: float) -> None:
+        """Take saturation off fields (T, N) that a section has amplified by `amplitude`, each mode in a guide of its own; in place.
 
         Args:
-            fields: real fields in units of the cells' saturation field.
-            current_a: (C,) or (T, C) currents.
+            fields: behind the section, in units of the cells' saturation field. amplitude: what the section does to weak fields.
         """
-        log_gain = self._log_gain(current_a)
-        amplitude = np.exp(0.5 * log_gain).astype(fields.dtype)
-        out = np.multiply(fields, amplitude)
-        strength = self._settings.cell_saturation_w / self._settings.saturation_w
-        if strength and fields.size:
-            peak = max(float(fields.max()), -float(fields.min())) ** 2
-            if peak * strength * float(np.max(np.abs(np.expm1(log_gain)))) > _NEGLIGIBLE:
-                out *= saturated(np.square(amplitude), np.square(fields) * strength)
-        sigma = self._ase_sigma(log_gain).astype(fields.dtype)
-        if np.any(sigma):
-            noise = self._noise.normal(fields.shape, fields.dtype)
-            noise *= sigma
-            out += noise
-        return out
+        strength = self._settings.cell_saturation_w / self._settings.saturation_w / amplitude**2
+        if not strength or not fields.size:
+            return
+        peak = max(float(fields.max()), -float(fields.min())) ** 2 * strength
+        if peak * abs(amplitude**2 - 1) > _NEGLIGIBLE:
+            fields *= saturated(amplitude**2, np.square(fields) * fields.dtype.type(strength), 1 if peak < _WEAK else 6)
 
     def ase_sigma(self, current_a: ArrayLike) -> NDArray[np.float64]:
         """(…, C) rms of the spontaneous emission in the detected quadrature, in saturation fields: half of n_sp h nu (G-1) B.
@@ -123,19 +115,21 @@ class Amplifiers:
         return np.asarray(np.sqrt(0.5 * s.inversion * photon_j * s.noise_bandwidth_hz / s.cell_saturation_w * excess))
 
 
-def saturated(gain: Floats, power: Floats) -> Floats:
+def saturated(gain: float | Floats, power: Floats, steps: int = 6) -> Floats:
     """sqrt(G/G0), the factor on the field: ln(G/G0) = -(G-1) P_in/P_sat by Newton's rule for x = ln(G/G0).
 
     Args:
-        gain: (…, C) unsaturated power gains G0.
-        power: (T, C) input powers over P_sat; P_out/G of the usual form is the input power.
+        gain: unsaturated power gains G0. power: (T, C) input powers over P_sat; P_out/G of the usual form is the input power.
+        steps: of Newton's rule; a single one starts from x = 0, more of them from ln((1 + P)/(1 + G P)), near the root for all powers.
     """
-    drive = gain * power
-    x = np.log1p(power) - np.log1p(drive)  # right to first order in the power, and for G0 = 1
-    for _ in range(20):  # x + drive exp(x) - power is convex and rises, so that every start converges
-        grown = drive * np.exp(x)
-        step = (x + grown - power) / (1 + grown)
-        x -= step
-        if np.max(np.abs(step)) < 1e-6:
-            break
-    return np.asarray(np.exp(0.5 * x))
+    if steps == 1:
+        x = power * (1 - gain) / (1 + power * gain)
+    else:
+        highest = np.maximum(-np.log(gain), 0)  # G lies between G0 and 1
+        x = np.log1p(power) - np.log1p(gain * power)
+        for _ in range(steps):
+            grown = gain * power * np.exp(x)
+            x -= (x + grown - power) / (1 + grown)
+            np.minimum(x, highest, out=x)
+    x *= 0.5
+    return np.asarray(np.exp(x, out=x))

@@ -138,14 +138,15 @@ class Panel:
             raise ValueError(f"a frame is an unsigned integer array of shape {self._shape}, not {codes.dtype}{list(codes.shape)}")
         if self._codes_end < 2 ** (8 * codes.dtype.itemsize) and codes.max() >= self._codes_end:
             raise ValueError(f"a frame holds code {codes.max()}; the last one is {self._codes_end - 1}")
+        new = np.array(codes, order="C")
         if self._tau_s:
             tick = self.key(now_s)[1]
             self._before = self._codes if tick < 0 else self._current(now_s)
             self._change = None
-            steps = int((np.maximum(codes, self._codes) - np.minimum(codes, self._codes)).max(initial=0))
+            steps = int((np.maximum(new, self._codes) - np.minimum(new, self._codes)).max(initial=0))
             enough = self._tau_s * math.log(steps / _SETTLED_STEPS) if steps else 0.0
             self._settled_s = enough if tick < 0 else max(enough, self._tau_s * math.log(self._codes_end / _SETTLED_STEPS))
-        self._codes = np.array(codes, order="C")
+        self._codes = new
         self._look_up(self._codes, self._target)
         self._since_s = now_s
         self._version += 1
@@ -191,13 +192,12 @@ class Panel:
         shots = len(light)
         together = max(1, int(s.flicker_period_s / dwell_s + 1e-6))
         drawn = self._noise_of_flicker.normal((-(-shots // together), outputs), light.dtype)
-        field = drawn if together == 1 else drawn * np.ones((shots, 1), light.dtype) if together >= shots else drawn[np.arange(shots) // together]
         averaged = min(1.0, s.flicker_period_s / dwell_s) ** 0.5  # a long shot averages over its periods
         strength = np.einsum("ti,ti->t", light, light)
         np.sqrt(strength, out=strength)
         strength *= light.dtype.type(self._rms_slope() * s.flicker_rad * averaged)
-        field *= strength[:, None]
-        return field
+        each = drawn if together == 1 or together >= shots else drawn[np.arange(shots) // together]
+        return np.asarray(strength[:, None] * each)
 
     def refresh(self, now_s: float) -> int:
         """Which flicker period it is, counted from the last frame."""

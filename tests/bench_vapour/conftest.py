@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labonn.bench import Bench
+from labonn.cli.run import one_blas_thread
 from labonn.gradients import Method, Step, backprop
 from labonn.layers import layers_of
 from labonn.network import Network
@@ -28,6 +25,7 @@ from procedures.train_vapour_cell import _correct_slms
 Array = NDArray[Any]
 Edit = Callable[[str], str]
 SMALL = (20, 8, 6, 4)
+one_blas_thread()  # as `labonn run` does
 
 
 def _same(text: str) -> str:
@@ -69,8 +67,8 @@ class Rig:
         """A measured gradient."""
         network = self.network
         banks = network.fields(self.weights) if show else {}
-        inputs = self.images[rows].astype(network.dtype)
-        targets = np.eye(network.layers.sizes[-1], dtype=network.dtype)
+        inputs: Array = self.images[rows].astype(network.dtype)
+        targets: Array = np.eye(network.layers.sizes[-1], dtype=network.dtype)
         return self.bench.run(backprop(network, Method(derivative, error), banks, rows, inputs, targets, self.labels[rows]))
 
     def outputs(self, rows: Array, weights: Sequence[Array] | None = None) -> Array:
@@ -99,7 +97,11 @@ def cell_transmission() -> Callable[[str, Array, float], Array]:
         intensity = np.square(np.asarray(field_in, np.float64))
         if cell in ("eq4", "gain"):
             return np.asarray(np.exp((depth if cell == "gain" else -depth) / 2 / (1 + intensity)))
-        slope = {"two_level": lambda x: -depth / (1 + np.exp(x)), "doppler": lambda x: -depth / np.sqrt(1 + np.exp(x))}[cell]
+        power = {"two_level": 1.0, "doppler": 0.5}[cell]
+
+        def slope(x: Array) -> Array:
+            return np.asarray(-depth / (1 + np.exp(x)) ** power)
+
         start = np.log(np.maximum(intensity, 1e-280))
         x, h = start.copy(), 1 / steps
         for _ in range(steps):
@@ -130,10 +132,10 @@ def bench_of(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
 @pytest.fixture
 def rig_of(bench_of: Callable[..., Bench]) -> Callable[..., Rig]:
-    """A warmed-up bench with 40 random images and random weights; `spread` is their standard deviation in units of 1/sqrt(inputs)."""
+    """A warmed-up bench with 40 random images and random weights, of standard deviation 2/sqrt(inputs)."""
 
     def make(
-        sizes: Sequence[int] = SMALL, cell: str = "eq4", depth: float = 4.0, spread: float = 2.0, images: int = 40, dark: bool = False, **how: Any
+        sizes: Sequence[int] = SMALL, cell: str = "eq4", depth: float = 4.0, images: int = 40, dark: bool = False, **how: Any
     ) -> Rig:
         bench = bench_of(sizes, cell, **how)
         layers = layers_of(bench.ports, bench.specs, bench.file.name)
@@ -145,7 +147,7 @@ def rig_of(bench_of: Callable[..., Bench]) -> Callable[..., Rig]:
         labels, third = np.arange(images) % sizes[-1], images // 4
         rows = np.arange(images)
         digits = Digits(pictures, labels, rows[: 2 * third], rows[2 * third : 3 * third], rows[3 * third :])
-        drawn = [spread * rng.standard_normal((m, n)) / np.sqrt(n) for n, m in zip(sizes, sizes[1:], strict=False)]
+        drawn = [2 * rng.standard_normal((m, n)) / np.sqrt(n) for n, m in pairwise(sizes)]
         weights = [np.clip(w, -2.5, 2.5).astype(network.dtype) for w in drawn]
         bench.run(set_up(network, digits, weights))
         if dark:
@@ -154,5 +156,32 @@ def rig_of(bench_of: Callable[..., Bench]) -> Callable[..., Rig]:
         if how.get("ideal"):
             rig.weights = [on_codes(w, g) for w, g in zip(weights, network.gains, strict=True)]
         return rig
+
+    return make
+
+
+def write_idx(path: Path, array: Array) -> None:
+    """An IDX file of unsigned bytes: two zero bytes, type 8, number of dimensions, sizes big-endian, data."""
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(int(n).to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+@pytest.fixture
+def stripes(tmp_path: Path) -> Callable[..., Path]:
+    """A folder of images of dark noise with a bright bar, upright (class 0) or lying (class 1), anywhere."""
+
+    def make(train: int = 192, test: int = 120, side: int = 10) -> Path:
+        folder = tmp_path / f"stripes{side}"
+        folder.mkdir()
+        rng = np.random.default_rng(8)
+        for name, count in (("train", train), ("t10k", test)):
+            labels = np.arange(count) % 2
+            images = rng.integers(0, 60, (count, side, side))
+            bars = rng.integers(0, side, count)
+            images[labels == 0, :, bars[labels == 0]] += 180
+            images[labels == 1, bars[labels == 1], :] += 180
+            write_idx(folder / f"{name}-images-idx3-ubyte", images)
+            write_idx(folder / f"{name}-labels-idx1-ubyte", labels)
+        return folder
 
     return make

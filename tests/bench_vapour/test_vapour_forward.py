@@ -43,7 +43,9 @@ def test_the_fields_that_the_network_believes_are_shown_are_those_of_the_codes(r
         np.testing.assert_allclose(believed, weight, rtol=0, atol=1e-9)
 
 
-def test_a_bench_whose_cells_are_not_as_believed_reads_other_light(rig_of: Callable[..., Any], cell_transmission: Callable[..., Any]) -> None:
+def test_a_bench_whose_cells_are_not_as_believed_reads_other_light(
+    rig_of: Callable[..., Any], cell_transmission: Callable[..., Any]
+) -> None:
     rig = rig_of((20, 8, 4), "eq4", 6.0, ideal=True, edit=lambda text: text + 'cell = "two_level"\n')
     arrived = rig.images @ rig.weights[0].T
     readings = rig.bench.play(rig.network.forward(rig.network.fields(rig.weights), np.arange(40), ("forward_out",)))

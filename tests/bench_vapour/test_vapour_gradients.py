@@ -19,11 +19,11 @@ ROWS = np.arange(16)
 
 
 def differences(rig: Any, layer: int, codes: int = 60) -> Array:
-    """dL/dW of a whole layer, each weight moved by so many SLM codes to either side, the loss from outputs that are read again each time."""
+    """dL/dW of a whole layer, each weight moved by so many SLM codes to either side, the outputs read again each time."""
     gain, weight = rig.network.gains[layer], rig.weights[layer]
     angles = np.arccos(-weight / gain)
     targets = np.eye(rig.network.layers.sizes[-1])[rig.labels[ROWS]]
-    gradient = np.zeros_like(weight)
+    gradient: Array = np.zeros_like(weight)
     for at in np.ndindex(weight.shape):
         loss, moved = [], []
         for sign in (1, -1):
@@ -38,7 +38,8 @@ def differences(rig: Any, layer: int, codes: int = 60) -> Array:
 
 def light(rig: Any, transmission: Callable[..., Array], cell: str) -> tuple[list[Array], list[Array], Array]:
     """Activations, cell inputs and output error, from the formulas."""
-    activations, before = [rig.images[ROWS]], []
+    activations: list[Array] = [rig.images[ROWS]]
+    before: list[Array] = []
     for weight in rig.weights[:-1]:
         before.append(activations[-1] @ weight.T)
         activations.append(before[-1] * transmission(cell, before[-1], DEPTHS[cell]))

@@ -63,7 +63,6 @@ def test_the_seed_of_the_file_counts_when_none_is_given(bench_of: Callable[..., 
     assert same(played(bench_of(edit=seeded, seed=None), 1), played(bench_of(seed=11), 1))
 
 
-@pytest.mark.xfail(strict=True, reason="Bench sets ports in parallel threads, whose order then decides when simulated panels begin to settle")
 def test_readings_do_not_depend_on_how_fast_the_computer_is(bench_of: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     quick = played(bench_of(), 4, ovens=False)
     monkeypatch.setattr(WindowTable, "show", slowed(WindowTable.show, 0.01))

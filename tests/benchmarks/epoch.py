@@ -10,9 +10,12 @@ import argparse
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from labonn.bench import Bench
@@ -25,10 +28,11 @@ from labonn.ranging import Ranges
 from labonn.training import Digits, Learned, Settings, Training, measure_dark, set_up, train_epoch, warm_up
 from procedures.benches import vapour_cell
 
+Array = NDArray[Any]
 SIZES, BATCH, DEPTH = (784, 128, 128, 10), 64, 30.0
 
 
-def bare_epoch(images: np.ndarray, labels: np.ndarray, weights: list[np.ndarray], moments: list[tuple[np.ndarray, np.ndarray]], done: int) -> int:  # type: ignore[type-arg]
+def bare_epoch(images: Array, labels: Array, weights: list[Array], moments: list[tuple[Array, Array]], done: int) -> int:
     """One epoch of optical backpropagation in float32 NumPy, no instruments: gather, forward, Eq. 5 backward, Adam."""
     targets, half, order = np.eye(10, dtype=np.float32), np.float32(-DEPTH / 2), np.random.default_rng(done).permutation(len(labels))
     for start in range(0, len(order), BATCH):
@@ -65,7 +69,7 @@ def time_bare(digits: Digits, epochs: int) -> list[float]:
     """Seconds of each epoch."""
     rng = np.random.default_rng(0)
     images = digits.images[digits.train].astype(np.float32) / np.float32(255)
-    weights = [rng.normal(0, 0.1, (n, m)).astype(np.float32) for m, n in zip(SIZES, SIZES[1:], strict=False)]
+    weights = [rng.normal(0, 0.1, (n, m)).astype(np.float32) for m, n in pairwise(SIZES)]
     moments = [(np.zeros_like(w), np.zeros_like(w)) for w in weights]
     seconds, done = [], 0
     for _ in range(epochs):
@@ -99,7 +103,8 @@ class Stack:
         rows = digits.train[:batch]
         inputs = (digits.images[rows] / 255).astype(np.float32)
         before = self.bench.exchanges
-        self.bench.run(backprop(network, Settings().method, network.fields(weights), rows, inputs, np.eye(10, dtype=np.float32), digits.labels[rows]))
+        targets = np.eye(10, dtype=np.float32)
+        self.bench.run(backprop(network, Settings().method, network.fields(weights), rows, inputs, targets, digits.labels[rows]))
         return self.bench.exchanges - before
 
 
@@ -127,7 +132,8 @@ def main() -> int:
     for bare, full in pairs:
         print(f"epoch of {args.images} images: bare NumPy {bare:.3f} s, through the drivers {full:.3f} s, ratio {full / bare:.2f}")
     ratio = ratios[len(ratios) // 2]
-    print(f"median ratio {ratio:.2f} (at most {args.most}); link exchanges a step: {counts[8]} for batch 8, {counts[512]} for batch 512 (at most 20)")
+    told = f"link exchanges a step: {counts[8]} for batch 8, {counts[512]} for batch 512 (at most 20)"
+    print(f"median ratio {ratio:.2f} (at most {args.most}); {told}")
     return int(ratio > args.most or counts[8] != counts[512] or counts[8] > 20)
 
 

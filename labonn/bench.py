@@ -45,7 +45,7 @@ class Bench:
         self._detectors: dict[str, Detector] = {n: d for n, d in self.ports.items() if isinstance(d, Detector)}
         self._trigger = self.ports[next(p.name for p in file.ports.values() if p.role == "trigger")]
         self._settle_s = {n: float(s.settle_s.max(initial=0.0)) for n, s in self.specs.items()}
-        self._pool = ThreadPoolExecutor(max_workers=max(2, len(self.ports)), thread_name_prefix="port")
+        self._pool = self._threads()
         self._cost_s: dict[tuple[str, str], float] = {}
         self._loaded: dict[str, Bank] = {}
         self._held: dict[str, tuple[Bank, int]] = {}
@@ -185,15 +185,20 @@ class Bench:
         names = list(names)
         costs = [self._cost_s.get((what, name), 0.0) for name in names]
         if self.clock.concurrent and len(names) > 1 and sum(costs) - max(costs) > WORTH_A_THREAD_S:
-            tasks = [self._pool.submit(self._timed, what, name, action) for name in names]
             try:
-                wait(tasks)
-            finally:
-                wait(tasks)  # after a failure or Ctrl-C too: nobody may use a link that a thread still holds
+                tasks = [self._pool.submit(self._timed, what, name, action) for name in names]
+                wait(tasks)  # after a failure too: nobody may use a link that a thread still holds
+            except BaseException:  # nor after Ctrl-C
+                self._pool.shutdown()
+                self._pool = self._threads()
+                raise
             results = [task.result() for task in tasks]
         else:
             results = [self._timed(what, name, action) for name in names]
         return dict(zip(names, results, strict=True))
+
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=max(2, len(self.ports)), thread_name_prefix="port")
 
     def _timed(self, what: str, name: str, action: Callable[[str], Any]) -> Any:
         start = time.perf_counter()

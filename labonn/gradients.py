@@ -68,7 +68,8 @@ def backprop(
     if method.error == "optical" and hidden:
         signs = chop(len(rows), inputs.dtype)
         first = back = yield optical_error_table(network, banks, rows, labels, (*forward, *backward))
-        scale, tables = network.optics.probe / (network.optics.feedback * network.feedback_level), 1  # taps count in error beams of full modulation
+        tables = 1
+        scale = network.optics.probe / (network.optics.feedback * network.feedback_level)  # taps count in error beams of full modulation
     else:
         first = yield network.forward(banks, rows, forward)
         back, scale, tables = {}, 1.0, 1
@@ -160,12 +161,13 @@ def measure_outputs(network: Network, banks: Mapping[str, Bank], rows: Ints, chu
 def central_differences(
     network: Network, weights: Sequence[Floats], layer: int, indices: Ints, step: float, rows: Ints, targets: Floats, labels: Ints
 ) -> Generator[ShotTable, Readings, Floats]:
-    """dL/dW of some weights, by moving each to either side in the SLM and measuring the loss: 2 frames a weight and one as it is, one table.
+    """dL/dW of some weights, by moving each to either side in the SLM and measuring the loss: 2 frames a weight and one as it is.
 
     The SLM's gray steps are known, so the three points of each weight need not be equally far apart.
 
     Args:
-        layer: 0 for the first. indices: (P,) flat positions in that layer's matrix. step: of the SLM field. rows, targets, labels: the batch.
+        layer: 0 for the first. indices: (P,) flat positions in that layer's matrix. step: of the SLM field.
+        rows, targets, labels: the batch.
 
     Returns:
         (P,) derivatives of the mean loss at the displayed weights.

@@ -21,7 +21,7 @@ def check_gradients(
 ) -> Generator[ShotTable, Readings, dict[str, Any]]:
     """Plan: cosine of the method's gradient to the exact one, layer by layer; both against differences on `count` weights a layer.
 
-    Differences are only taken where the converters carry float64 (an ideal bench): one weight's part of the loss drowns in the noise of others.
+    Differences are only taken where the converters carry float64 (an ideal bench): elsewhere one weight's part of the loss drowns in noise.
 
     Returns:
         `cosine_to_exact` (L,), and with differences `cosine_to_differences` (L,) and `exact_deviation` (L,): largest distance of the

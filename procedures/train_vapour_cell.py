@@ -42,7 +42,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--cell", choices=CELLS, help="how the cells are believed to absorb (default: the bench file's, or eq4)")
     add("--derivative", choices=DERIVATIVES, default="optical", help="of the absorbers, in the backward light (default %(default)s)")
     add("--error", choices=ERRORS, default="digital", help="how the output error is made (default %(default)s)")
-    add("--epochs", type=int, default=40, metavar="N", help="passes over the training images (default %(default)s)")
+    add("--epochs", type=int, default=80, metavar="N", help="passes over the training images (default %(default)s)")
     add("--batch", type=int, default=64, metavar="N", help="images a step (default %(default)s)")
     add("--lr", type=float, default=None, metavar="R", help="learning rate (default 5e-4 for adam, 0.1 for sgd)")
     add("--optimizer", choices=tuple(BY_NAME), default="adam", help="what makes steps of gradients (default %(default)s)")

@@ -18,7 +18,8 @@ from sim_backends.physics.noise import Noise
 _PLANCK_J_S = 6.62607015e-34
 _LIGHT_M_PER_S = 299792458.0
 _NEGLIGIBLE = 1e-4  # relative change of the power gain below which saturation is skipped
-_WEAK = 3e-3  # input power over P_sat up to which one step of Newton's rule is exact to 1e-5
+# steps of Newton's rule that are exact to about 1e-5, by the larger of input and linear output power over P_sat
+_UP_TO, _STEPS = (3e-3, 0.05, 1.0), (0, 1, 2, 6)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Amplifiers:
             return
         peak = max(float(fields.max()), -float(fields.min())) ** 2 * strength
         if peak * abs(amplitude**2 - 1) > _NEGLIGIBLE:
-            fields *= saturated(amplitude**2, np.square(fields) * fields.dtype.type(strength), 1 if peak < _WEAK else 6)
+            steps = int(_STEPS[np.searchsorted(_UP_TO, peak * max(1.0, amplitude**2))])
+            fields *= saturated(amplitude**2, np.square(fields) * fields.dtype.type(strength), steps)
 
     def ase_sigma(self, current_a: ArrayLike) -> NDArray[np.float64]:
         """(…, C) rms of the spontaneous emission in the detected quadrature, in saturation fields: half of n_sp h nu (G-1) B.
@@ -120,16 +122,17 @@ def saturated(gain: float | Floats, power: Floats, steps: int = 6) -> Floats:
 
     Args:
         gain: unsaturated power gains G0. power: (T, C) input powers over P_sat; P_out/G of the usual form is the input power.
-        steps: of Newton's rule; a single one starts from x = 0, more of them from ln((1 + P)/(1 + G P)), near the root for all powers.
+        steps: of Newton's rule from x = ln((1 + P)/(1 + G P)), near the root for all powers; 0 is the first step from x = 0.
     """
-    if steps == 1:
-        x = power * (1 - gain) / (1 + power * gain)
+    amplified = gain * power
+    if not steps:
+        x = (power - amplified) / (1 + amplified)
     else:
-        highest = np.maximum(-np.log(gain), 0)  # G lies between G0 and 1
-        x = np.log1p(power) - np.log1p(gain * power)
+        x = np.log((1 + power) / (1 + amplified))
         for _ in range(steps):
-            grown = gain * power * np.exp(x)
+            grown = amplified * np.exp(x)
             x -= (x + grown - power) / (1 + grown)
-            np.minimum(x, highest, out=x)
+            if steps > 1:
+                np.minimum(x, np.maximum(-np.log(gain), 0), out=x)  # G lies between G0 and 1
     x *= 0.5
     return np.asarray(np.exp(x, out=x))

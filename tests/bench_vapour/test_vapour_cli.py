@@ -61,7 +61,7 @@ def runs_in(tmp_path: Path) -> list[Path]:
         (('cell = "eq4"', 'cell = "eq5"'), "lab.toml: nominal.cell = 'eq5': allowed are eq4, two_level, doppler, gain"),
         (('cell = "eq4"', 'cell = "eq4"\nprobe = -1'), "lab.toml: nominal.probe = -1: a number above 0 and up to 100 is wanted"),
         (('cell = "eq4"', "oven = 3"), "lab.toml: nominal.oven = 3: a table is wanted"),
-        (("seed = 7", "seed = 7\n[simulation.slm]\nflicker = 1.0"), "simulation.slm.flicker = 1.0: unknown key; did you mean 'flicker_rad'?"),
+        (("seed = 7", "seed = 7\n[simulation.slm]\nflicker = 1.0"), "slm.flicker = 1.0: unknown key; did you mean 'flicker_rad'?"),
         (('driver = "qontrol"', 'driver = "quontrol"'), "ports.gain.driver: no driver is called 'quontrol'; did you mean 'qontrol'?"),
         (('role = "trigger"', 'role = "triger"'), """lab.toml: ports.output.role: 'triger' is not "trigger\""""),
         (('bench = "vapour_cell"', 'bench = "vapor_cell"'), "no bench is called 'vapor_cell'; did you mean 'vapour_cell'?"),

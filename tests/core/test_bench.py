@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -386,15 +388,17 @@ def test_after_a_failed_set_a_held_port_is_set_again(lab: Lab, bench: Bench) -> 
 
 
 def test_a_refused_trigger_forgets_what_the_ports_hold(lab: Lab, bench: Bench) -> None:
-    table = ShotTable({"input": frames(3)}, {"input": ORDER})
+    table = ShotTable({"input": frames(3), "heaters": frames(1)}, {"input": ORDER})
     bench.play(table)
     lab.faults["out", "fire"] = RefusedError("out: fire refused: not armed (state)")
     with pytest.raises(RefusedError, match="not armed"):
         bench.play(table)
     assert bench.shots == 4
+    assert lab.calls("heaters") == ["load", "arm"]
     lab.faults.clear()
     bench.play(table)
     assert lab.calls("input")[-2:] == ["load", "arm"]
+    assert lab.calls("heaters") == ["load", "arm"] * 2
 
 
 def test_what_a_failed_table_left_armed_does_not_play_along_with_the_next(lab: Lab, bench: Bench) -> None:
@@ -408,7 +412,7 @@ def test_what_a_failed_table_left_armed_does_not_play_along_with_the_next(lab: L
 
 
 def test_a_failure_in_a_thread_is_raised_only_when_no_thread_holds_a_link_any_more(lab: Lab, bench: Bench) -> None:
-    slow = threading.Event()
+    slow, lab.clock.concurrent = threading.Event(), True
     lab.inside["input", "load"] = lab.inside["error", "load"] = lambda: time.sleep(0.002)
     bench.play(ShotTable({"input": frames(1), "error": frames(1, 3)}))  # from now on in threads
 
@@ -423,12 +427,42 @@ def test_a_failure_in_a_thread_is_raised_only_when_no_thread_holds_a_link_any_mo
     assert slow.is_set()
 
 
+def test_ctrl_c_is_raised_only_when_no_thread_holds_a_link_any_more(lab: Lab, bench: Bench) -> None:
+    slow, lab.clock.concurrent = threading.Event(), True
+    lab.inside["input", "load"] = lab.inside["error", "load"] = lambda: time.sleep(0.002)
+    bench.play(ShotTable({"input": frames(1), "error": frames(1, 3)}))
+
+    def still_loading() -> None:
+        time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.1)
+        slow.set()
+
+    lab.inside["error", "load"] = still_loading
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench.play(ShotTable({"input": frames(1), "error": frames(1, 3)}))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert slow.is_set()
+
+
 def test_ports_that_take_long_are_loaded_at_the_same_time(lab: Lab, bench: Bench) -> None:
-    meet = threading.Barrier(2)
+    meet, lab.clock.concurrent = threading.Barrier(2), True
     lab.inside["input", "load"] = lab.inside["error", "load"] = lambda: time.sleep(0.002)
     bench.play(ShotTable({"input": frames(1), "error": frames(1, 3)}))
     lab.inside["input", "load"] = lab.inside["error", "load"] = lambda: meet.wait(5)
     bench.play(ShotTable({"input": frames(1), "error": frames(1, 3)}))
+
+
+def test_on_one_time_line_ports_are_loaded_one_after_another_in_the_tables_order(lab: Lab, bench: Bench) -> None:
+    threads: set[threading.Thread] = set()
+    lab.inside["input", "load"] = lab.inside["error", "load"] = lambda: (time.sleep(0.002), threads.add(threading.current_thread()))
+    for _ in range(3):
+        bench.play(ShotTable({"error": frames(1, 3), "input": frames(1)}))
+    assert threads == {threading.main_thread()}
+    assert [name for name, call in lab.log if call == "load"] == ["error", "input"] * 3
 
 
 # plans

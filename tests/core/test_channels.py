@@ -140,6 +140,8 @@ def test_tightening_never_widens_and_leaves_the_first_spec_as_it_is() -> None:
     first = spec(0.0, 4.0)
     wider = first.tighten(-1.0, 5.0, "bench.toml")
     assert (wider.lower[0], wider.upper[0], set(wider.upper_rule), set(wider.lower_rule)) == (0, 4, {"driver"}, {"driver"})
+    same = first.tighten(0.0, 4.0, "bench.toml")
+    assert (set(same.upper_rule), set(same.lower_rule)) == ({"driver"}, {"driver"})
     assert first.tighten(1.0, 2.0, "x").upper[0] == 2
     assert first.upper[0] == 4
 

@@ -445,7 +445,7 @@ KEYS += ["seq", "loaded", "start", "shots", "saturated"]
 CHANGES = st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3).map(lambda new: changed(**new))
 RANDOM = st.lists(st.binary(max_size=20), max_size=3).map(lambda parts: lambda reply: parts)
 PARTLY = st.lists(st.binary(max_size=20), max_size=3).map(lambda parts: lambda reply: [reply[0], *parts])
-SHAPES = st.lists(st.integers(-1, 5) | st.just(2**70), max_size=3)
+SHAPES = st.lists(st.integers(-1, 5) | st.just(2**63), max_size=3)
 RESHAPED = st.tuples(st.sampled_from(["<i2", "<u4", "<f4", "<f8"]), SHAPES, st.binary(max_size=24)).map(
     lambda new: lambda reply: [*changed(arrays=[{"dtype": new[0], "shape": new[1]}])(reply)[:1], new[2]]
 )
@@ -465,6 +465,7 @@ def raises_only_ours(use: Callable[[], Any]) -> bool:
 @example(op="identify", fault=changed(depth=1e30))
 @example(op="identify", fault=lambda reply: [b'{"seq":1' + b"0" * 400 + b"}"])
 @example(op="bank", fault=lambda reply: [b"[" * 4000])
+@example(op="limits", fault=lambda reply: [changed(arrays=[{"dtype": "<f8", "shape": [2**63]}])(reply)[0], bytes(8)])
 def test_whatever_a_dac_replies_the_driver_raises_errors_of_ours_only(op: str, fault: Callable[[Parts], Parts]) -> None:
     wire = Wire(StreamDacFirmware(3, depth=8))
     wire.faults[op] = fault

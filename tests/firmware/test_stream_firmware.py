@@ -211,7 +211,8 @@ def test_a_bank_may_come_with_its_order() -> None:
     assert np.rint(talk.firmware.volts() / talk.about["scale"]).tolist() == [[5, 6], [1, 2]]
     before = state_of(talk)
     talk.ask("limits", array("<f8", -1, -1), array("<f8", 1, 1))
-    for order, bank, code in ((3, [[1, 2]] * 3, "memory"), (0, [[1, 32000]], "limit"), (0, [[1, 2, 3]], "argument"), (0, [[0, 0]] * 9, "memory")):
+    wrong = ((3, [[1, 2]] * 3, "memory"), (0, [[1, 32000]], "limit"), (0, [[1, 2, 3]], "argument"), (0, [[0, 0]] * 9, "memory"))
+    for order, bank, code in wrong:
         assert talk.refused("arm", array("<u4", order), array("<i2", *bank), dwell_s=1e-5)[0] == code
     assert talk.refused("arm", array("<u4", 0), array("<i2", [0, 0]), array("<i2", [0, 0]), dwell_s=1e-5)[0] == "argument"
     assert talk.refused("arm", array("<u4", 0), array("<i2", [0, 0]))[0] == "argument"

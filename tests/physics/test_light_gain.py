@@ -63,13 +63,14 @@ def test_a_strong_field_gets_less_gain_and_a_weak_one_the_nominal() -> None:
     assert amplitude > factors[1] > factors[2] > 1
     for field, factor in zip(fields[:, 0], factors, strict=True):
         power = field**2 * 0.5e-6 / 10e-3
-        assert 2 * math.log(factor / amplitude) == pytest.approx(-(factor**2 - 1) * power, rel=1e-6, abs=1e-9)
+        assert 2 * math.log(factor / amplitude) == pytest.approx(-(factor**2 - 1) * power, rel=1e-4, abs=1e-9)
 
 
-def test_weak_fields_take_one_step_of_newtons_rule_which_is_exact_enough() -> None:
-    power = np.linspace(0, 3e-3, 7)
+def test_weak_fields_need_fewer_steps_of_newtons_rule() -> None:
     for gain in (0.0025, 0.5, 4.0, 16.0):
-        assert np.allclose(saturated(gain, power, 1), saturated(gain, power), rtol=2e-5 * max(1.0, gain))
+        for steps, highest in ((0, 3e-3), (1, 0.05), (2, 1.0)):
+            power = np.linspace(0, highest, 7) / max(1.0, gain)
+            assert np.allclose(saturated(gain, power, steps), saturated(gain, power), rtol=2e-5)
 
 
 def test_an_ideal_section_saturates_nothing() -> None:

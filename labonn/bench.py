@@ -142,8 +142,8 @@ class Bench:
             raise TableError(f"{name}: the order names row {int(order.max())} or {int(order.min())}; memory holds {loaded.shape[0]} rows")
 
     def _play_segment(self, segment: Segment, read: tuple[str, ...]) -> Readings:
-        stale = self._armed.difference(segment.orders, read)
-        self._each("disarm", stale & self._actuators.keys(), lambda name: self._actuators[name].safe())
+        stale = [n for n in self.ports if n in self._armed and n not in segment.orders and n not in read]
+        self._each("disarm", [n for n in stale if n in self._actuators], lambda name: self._actuators[name].safe())
         self._armed.difference_update(self._actuators)
         changed = [n for n, (bank, row) in segment.held.items() if not self._holds(n, bank, row)]
         for name in changed:
@@ -156,7 +156,7 @@ class Bench:
                 self._loaded.pop(name, None)
         self._armed.update(segment.orders, read)
         self._each("load", segment.orders, lambda name: self._load(name, segment))
-        recording = [*read, *(stale & self._detectors.keys())]
+        recording = [*read, *(n for n in stale if n in self._detectors)]
         self._each("arm", recording, lambda name: self._detectors[name].arm(segment.shots, segment.dwell_s))
         if segment.orders or read:
             self._trigger.fire(segment.shots, segment.dwell_s)

@@ -106,7 +106,9 @@ def _port(port: str, table: Any, file: str) -> PortFile:
     if not isinstance(table, dict):
         raise BenchFileError(f"{where}: a table is wanted, not {table!r}")
     if not isinstance(table.get("driver"), str):
-        raise BenchFileError(f"{where}.driver: the name of a driver is wanted (labonn.drivers entry point), not {table.get('driver')!r}")
+        near = difflib.get_close_matches("driver", table, n=1)
+        hint = f"; did you mean 'driver' by {near[0]!r}?" if near and "driver" not in table else ""
+        raise BenchFileError(f"{where}.driver: the name of a driver is wanted (labonn.drivers entry point), not {table.get('driver')!r}{hint}")
     driver = load("labonn.drivers", table["driver"], BenchFileError, f"{where}.driver")
     fields = tuple(f.name for f in dataclasses.fields(driver.Options))
     problems = [f"{file}: {p}" for p in unknown_keys(table, (*PORT_KEYS, *fields), f"ports.{port}.")]

@@ -48,18 +48,18 @@ def _print_table(rows: list[Any]) -> None:
     from labonn.cli.output import console
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("port", "driver", "instrument", "channels", "limits", "depth"):
+    for heading in ("port", "instrument", "channels", "limits", "depth"):
         justify: Literal["left", "right"] = "right" if heading in ("channels", "depth") else "left"
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading != "instrument")
     for row in rows:
-        cells = (row.port, row.driver, row.identity or "no answer", "", "", "") if row.error else _cells(row)
+        cells = (row.port, row.identity or f"{row.driver}: no answer", "", "", "") if row.error else _cells(row)
         table.add_row(*map(escape, cells))
     console().print(table)
 
 
-def _cells(row: Any) -> tuple[str, str, str, str, str, str]:
+def _cells(row: Any) -> tuple[str, str, str, str, str]:
     limits = f"{_quantity(row.lower, row.unit)} to {_quantity(row.upper, row.unit)}"
-    return row.port, row.driver, row.identity, str(row.channels), limits, str(row.depth)
+    return row.port, row.identity, str(row.channels), limits, str(row.depth)
 
 
 def _quantity(value: Any, unit: str) -> str:

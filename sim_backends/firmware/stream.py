@@ -83,7 +83,7 @@ class StreamFirmware:
         limit = self.full_scale_v
         return {
             "protocol": "labonn-stream/1", "kind": self.kind,
-            "maker": "labonn", "model": f"emulated stream {self.kind}", "serial": self.serial,
+            "maker": "emulated", "model": self.kind.upper(), "serial": self.serial,
             "channels": self.channels, "depth": self.depth, "format": self.format, "bits": self.bits, "scale": self.scale, "offset": 0.0,
             "lower": -limit, "upper": limit, "min_dwell_s": self.min_dwell_s,
         }  # fmt: skip

@@ -406,9 +406,13 @@ def test_what_a_failed_table_left_armed_does_not_play_along_with_the_next(lab: L
     with pytest.raises(RefusedError):
         bench.play(ShotTable({"input": frames(3), "error": frames(3, 3)}, {"input": ORDER, "error": ORDER}))
     lab.faults.clear()
+    bench.play(ShotTable({"heaters": frames(1)}, read=()))  # fires nothing
     bench.play(ShotTable({"input": frames(2)}, {"input": np.array([0, 1])}, read=("out",)))
     assert "error" not in lab.played
     assert len(lab.played["input"]) == 2
+    lab.log.clear()
+    bench.play(ShotTable({}, read=("out",)))
+    assert lab.log == [("out", "arm"), ("out", "fire"), ("out", "fetch")]
 
 
 def test_a_failure_in_a_thread_is_raised_only_when_no_thread_holds_a_link_any_more(lab: Lab, bench: Bench) -> None:

@@ -108,7 +108,7 @@ def test_every_instrument_is_a_row_with_identity_limits_and_memory(lab: Path) ->
     assert (dac.driver, dac.link, dac.channels, dac.unit, dac.lower, dac.upper, dac.depth) == (
         "stream_dac", "zmq://127.0.0.1:5570", 20, "V", -3.6, 3.6, 131072,
     )  # fmt: skip
-    assert re.fullmatch(r"labonn emulated stream dac SD-\d{4}", dac.identity)
+    assert re.fullmatch(r"emulated DAC SD-\d{4}", dac.identity)
     assert (found["gain"].unit, found["gain"].upper, found["gain"].depth) == ("A", 0.024, 1)
     assert (found["ovens"].unit, found["ovens"].upper) == ("degC", 110)
 
@@ -177,8 +177,8 @@ def test_real_links_are_opened_identified_and_let_go_of(tmp_path: Path, served: 
     for _ in range(2):
         rows = check_bench(path)
         assert [(row.port, row.link, row.identity, row.error) for row in rows] == [
-            ("out", served[2], "labonn emulated stream adc SA-1", None),
-            ("input", served[0], "labonn emulated stream dac SD-1", None),
+            ("out", served[2], "emulated ADC SA-1", None),
+            ("input", served[0], "emulated DAC SD-1", None),
         ]
     assert threading.active_count() == threads
 
@@ -220,7 +220,7 @@ def test_limits_that_do_not_fit_are_told_with_the_identity_of_the_instrument(
     out, dac = check_bench(written(tmp_path, ADC.format(out=served[2]) + DAC.format(input=json.dumps(served[0])) + more))
     assert out.error is None
     assert re.search(words, str(dac.error))
-    assert dac.identity == "labonn emulated stream dac SD-1"
+    assert dac.identity == "emulated DAC SD-1"
 
 
 def test_another_instrument_than_the_file_says_is_told(tmp_path: Path, served: list[str]) -> None:

@@ -111,7 +111,7 @@ def test_the_spec_is_what_the_instrument_tells(bits: int) -> None:
         assert (len(spec), spec.unit, spec.depth, list(spec.names)) == (3, "V", 64, ["ch0", "ch1", "ch2"])
         assert (spec.lower.tolist(), spec.upper.tolist()) == ([-4.0] * 3, [4.0] * 3)
         assert spec.step[0] == (0 if bits > 16 else pytest.approx(4 / (2 ** (bits - 1) - 1)))
-        assert device.identity.startswith("labonn emulated stream ")
+        assert device.identity.startswith("emulated ")
 
 
 def test_opening_only_identifies() -> None:

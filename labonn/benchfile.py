@@ -108,7 +108,8 @@ def _port(port: str, table: Any, file: str) -> PortFile:
     if not isinstance(table.get("driver"), str):
         near = difflib.get_close_matches("driver", table, n=1)
         hint = f"; did you mean 'driver' by {near[0]!r}?" if near and "driver" not in table else ""
-        raise BenchFileError(f"{where}.driver: the name of a driver is wanted (labonn.drivers entry point), not {table.get('driver')!r}{hint}")
+        found = table.get("driver")
+        raise BenchFileError(f"{where}.driver: the name of a driver is wanted (labonn.drivers entry point), not {found!r}{hint}")
     driver = load("labonn.drivers", table["driver"], BenchFileError, f"{where}.driver")
     fields = tuple(f.name for f in dataclasses.fields(driver.Options))
     problems = [f"{file}: {p}" for p in unknown_keys(table, (*PORT_KEYS, *fields), f"ports.{port}.")]

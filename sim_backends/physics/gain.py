@@ -18,8 +18,8 @@ from sim_backends.physics.noise import Noise
 _PLANCK_J_S = 6.62607015e-34
 _LIGHT_M_PER_S = 299792458.0
 _NEGLIGIBLE = 1e-4  # relative change of the power gain below which saturation is skipped
-# steps of Newton's rule that are exact to about 1e-5, by the larger of input and linear output power over P_sat
-_UP_TO, _STEPS = (3e-3, 0.05, 1.0), (0, 1, 2, 6)
+_WEAK = 3e-3  # input (or linear output) power over P_sat up to which the closed first step is exact to 1e-5
+_MODERATE = 0.25, 4.0  # power gains at which two steps of Newton's rule are exact to 2e-5 at any power
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class Amplifiers:
             return
         peak = max(float(fields.max()), -float(fields.min())) ** 2 * strength
         if peak * abs(amplitude**2 - 1) > _NEGLIGIBLE:
-            steps = int(_STEPS[np.searchsorted(_UP_TO, peak * max(1.0, amplitude**2))])
+            most = 2 if _MODERATE[0] <= amplitude**2 <= _MODERATE[1] else 6
+            steps = 0 if peak * max(1.0, amplitude**2) < _WEAK else most
             fields *= saturated(amplitude**2, np.square(fields) * fields.dtype.type(strength), steps)
 
     def ase_sigma(self, current_a: ArrayLike) -> NDArray[np.float64]:
@@ -130,9 +131,14 @@ def saturated(gain: float | Floats, power: Floats, steps: int = 6) -> Floats:
     else:
         x = np.log((1 + power) / (1 + amplified))
         for _ in range(steps):
-            grown = amplified * np.exp(x)
-            x -= (x + grown - power) / (1 + grown)
-            if steps > 1:
+            grown = np.exp(x)
+            grown *= amplified
+            step = x + grown
+            step -= power
+            grown += 1
+            step /= grown
+            x -= step
+            if steps > 2:
                 np.minimum(x, np.maximum(-np.log(gain), 0), out=x)  # G lies between G0 and 1
     x *= 0.5
     return np.asarray(np.exp(x, out=x))

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from drivers import mecom
+from drivers.held import HeldBank
 from labonn.channels import ChannelSpec, Floats
 from labonn.errors import DesyncError, LabonnError, LinkClosedError, LinkError, TableError, UnknownStateError
 from labonn.links import Link
-from labonn.shots import Bank, Ints, rows_of
+from labonn.shots import Bank, Ints
 
 SERIAL_NUMBER, STATUS, ERROR_NUMBER, ERROR_INSTANCE, ERROR_PARAMETER = 102, 104, 105, 106, 107
 OBJECT, ENABLE, TARGET, UPPER_THRESHOLD = 1000, 2010, 3000, 4011
@@ -67,7 +68,7 @@ class Meerstetter:
         ranges = [self._range(i) for i in range(options.instances)]
         lower, upper = (np.array(bound) for bound in zip(*ranges, strict=True))
         self.spec = ChannelSpec(names, "degC", lower, upper, np.asarray(0.0), np.asarray(options.settle_s))
-        self._bank: Bank | None = None
+        self._held = HeldBank(port, self.identity)
         self._row: Floats | None = None
 
     def prepare(self, spec: ChannelSpec) -> None:
@@ -81,18 +82,7 @@ class Meerstetter:
 
     def load(self, bank: Bank | None, order: Ints, dwell_s: float) -> None:
         """Remember the one row that `order` names; an oven holds it, whatever the dwell time."""
-        if bank is not None:
-            self._bank = bank
-        if self._bank is None:
-            raise TableError(f"{self._port}: no bank was loaded before")
-        rows = np.unique(order)
-        if rows.size != 1:
-            raise TableError(f"{self._port}: {self.identity} cannot be sequenced; a table names one of its rows, not {rows.size}")
-        row = np.asarray(rows_of(self._bank, rows)[0], np.float64)
-        if row.shape != (self._options.instances,):
-            raise TableError(f"{self._port}: a row has {row.size} values; the port has {self._options.instances} loops")
-        self.spec.check(self._port, row[None])
-        self._row = row
+        self._row = self._held.row(bank, order, self.spec)
 
     def arm(self) -> None:
         """Write the targets, read them back, enable the loops, and make sure that the controller is not in its error state.

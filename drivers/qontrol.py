@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from drivers.held import HeldBank
 from drivers.qontrol_ascii import ID_LINE, Quantity, blocks, check_ok, limits_set, lines_of, modules_of, values_of, vector_set
 from labonn.channels import ChannelSpec, Floats
 from labonn.errors import BenchFileError, DesyncError, IdentityError, LabonnError, LinkClosedError, LinkError, TableError, UnknownStateError
 from labonn.links import Link
-from labonn.shots import Bank, Ints, rows_of
+from labonn.shots import Bank, Ints
 from labonn.units import format_quantity, mA
 
 CODES = 0xFFFF
@@ -87,7 +88,7 @@ class Qontrol:
         names = tuple(f"ch{options.first + i}" for i in range(self._count))
         full, step, settle_s = map(np.asarray, (self._set.full, self._set.full / CODES, options.settle_s))
         self.spec = ChannelSpec(names, self._set.unit, np.asarray(0.0), full, step, settle_s)
-        self._bank: Bank | None = None
+        self._held = HeldBank(port, self._name)
         self._row: Floats | None = None
 
     def prepare(self, spec: ChannelSpec) -> None:
@@ -101,18 +102,7 @@ class Qontrol:
 
     def load(self, bank: Bank | None, order: Ints, dwell_s: float) -> None:
         """Remember the one row that `order` names; the source holds it, whatever the dwell time."""
-        if bank is not None:
-            self._bank = bank
-        if self._bank is None:
-            raise TableError(f"{self._port}: no bank was loaded before")
-        rows = np.unique(order)
-        if rows.size != 1:
-            raise TableError(f"{self._port}: {self._name} cannot be sequenced; a table names one of its rows, not {rows.size}")
-        row = np.asarray(rows_of(self._bank, rows)[0], np.float64)
-        if row.shape != (self._count,):
-            raise TableError(f"{self._port}: a row has {row.size} values; the port has {self._count} channels")
-        self.spec.check(self._port, row[None])
-        self._row = row
+        self._row = self._held.row(bank, order, self.spec)
 
     def arm(self) -> None:
         """Set the loaded row now, a module an exchange, and read all outputs back.

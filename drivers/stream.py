@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,29 @@ FORMATS = ("<i2", "<f4", "<f8")
 _DTYPES = (*FORMATS, "<u4")
 LARGEST_CODE = 32767.5  # that rounds to an <i2
 TRIES = 3  # of safe: a link tells of a stray reply once, and is clean afterwards
+
+
+@dataclass(frozen=True)
+class ConverterOptions:
+    """Bench-file keys of both streaming converters.
+
+    Attributes:
+        channels: as the instrument must report them.
+        bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
+    """
+
+    channels: int
+    bits: int = 16
+    full_scale_v: float = 10.0
+    depth: int = 131072
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise ValueError(f"channels = {self.channels}: at least 1")
+        if self.bits not in (*range(8, 17), 32, 64):
+            raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
+        if not 0 < self.full_scale_v < math.inf or self.depth < 1:
+            raise ValueError(f"full_scale_v = {self.full_scale_v:g}, depth = {self.depth}: must be positive, and finite")
 
 
 class StreamClient:

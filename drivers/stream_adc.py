@@ -6,39 +6,22 @@ trigger line, `fetch` reads the record in blocks. Codes are 8 to 16 bits or floa
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from drivers.stream import StreamClient
+from drivers.stream import ConverterOptions, StreamClient
 from labonn.channels import ChannelSpec, Floats, NumberedNames
 from labonn.errors import DesyncError, LimitError, UnknownStateError
 from labonn.links import MessageLink
 
 
 @dataclass(frozen=True)
-class StreamAdcOptions:
-    """Bench-file keys of a streaming ADC.
+class StreamAdcOptions(ConverterOptions):
+    """Bench-file keys of a streaming ADC: those of every converter, with a longer record."""
 
-    Attributes:
-        channels: inputs, as the instrument must report them.
-        bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
-    """
-
-    channels: int
-    bits: int = 16
-    full_scale_v: float = 10.0
     depth: int = 1048576
-
-    def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise ValueError(f"channels = {self.channels}: at least 1")
-        if self.bits not in (*range(8, 17), 32, 64):
-            raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
-        if not 0 < self.full_scale_v < math.inf or self.depth < 1:
-            raise ValueError(f"full_scale_v = {self.full_scale_v:g}, depth = {self.depth}: must be positive, and finite")
 
 
 class StreamAdc:

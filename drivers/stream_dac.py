@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from drivers.stream import BLOCK_BYTES, StreamClient
+from drivers.stream import BLOCK_BYTES, ConverterOptions, StreamClient
 from labonn.channels import ChannelSpec, NumberedNames
 from labonn.errors import UnknownStateError
 from labonn.links import MessageLink
@@ -20,28 +20,17 @@ from labonn.shots import Bank, Ints, dense
 
 
 @dataclass(frozen=True)
-class StreamDacOptions:
-    """Bench-file keys of a streaming DAC.
+class StreamDacOptions(ConverterOptions):
+    """Bench-file keys of a streaming DAC: those of every converter, and of what is behind it.
 
     Attributes:
-        channels: outputs, as the instrument must report them.
-        bits, full_scale_v, depth: what an emulated one has (a real one reports its own).
         settle_s: of the modulators behind it; shots should last longer.
     """
 
-    channels: int
-    bits: int = 16
-    full_scale_v: float = 10.0
-    depth: int = 131072
     settle_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise ValueError(f"channels = {self.channels}: at least 1")
-        if self.bits not in (*range(8, 17), 32, 64):
-            raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
-        if not 0 < self.full_scale_v < math.inf or self.depth < 1:
-            raise ValueError(f"full_scale_v = {self.full_scale_v:g}, depth = {self.depth}: must be positive, and finite")
+        super().__post_init__()
         if not 0 <= self.settle_s < math.inf:
             raise ValueError(f"settle_s = {self.settle_s:g}: must not be negative, and finite")
 

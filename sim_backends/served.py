@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Protocol
 
@@ -26,7 +27,7 @@ class _Client(Protocol):
     def close(self) -> None: ...
 
 
-class _Served:
+class _Served(ABC):
     """A thread that answers clients, one after another; ends with `close` or the end of a `with` block, which gives the URL.
 
     The wire time of a request passes on the clock before its reply goes out, as in process: a run over either is the same.
@@ -100,11 +101,13 @@ class _Served:
         readable, _, _ = select.select([self._wake] if for_writing else [self._wake, client], ends, [])
         return self._wake not in readable
 
+    @abstractmethod
     def _next(self) -> _Client | None:
-        raise NotImplementedError
+        """The next client, or None when serving is to stop."""
 
+    @abstractmethod
     def _release(self) -> None:
-        raise NotImplementedError
+        """Let go of what was opened."""
 
 
 class TcpServed(_Served):

@@ -14,7 +14,7 @@ from labonn.links import AnyLink
 from labonn.optics import CELLS, Optics
 from sim_backends.benches.instruments import Instruments
 from sim_backends.benches.vapour_light import Light, LightSettings, Shots
-from sim_backends.firmware.stream import Refusal
+from sim_backends.firmware.stream_messages import Refusal
 
 Fields = NDArray[Any]
 TAPS = ("forward_in", "forward_out", "backward_in", "backward_out", "output")

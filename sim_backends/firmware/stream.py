@@ -7,22 +7,12 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Part = bytes | memoryview | bytearray
-FORMATS = ("<i2", "<u4", "<f4", "<f8")
+from sim_backends.firmware.stream_messages import Array, Part, Refusal, decode, encode, shown
+
 BLOCK_BYTES = 1 << 24
 RANGES_V = (*(m * 10.0**e for e in range(-3, 1) for m in (1, 2, 5)), 10.0)
 GIGABIT_S = 8e-9  # seconds a byte on the wire
-
-
-class Refusal(Exception):
-    """A request that the instrument refuses: code and words."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class StreamFirmware:
@@ -62,7 +52,7 @@ class StreamFirmware:
         """The reply to one multipart request; never raises, whatever the bytes."""
         seq: Any = None
         try:
-            header, arrays = _decode(parts)
+            header, arrays = decode(parts)
             seq = header["seq"]
             if header["op"] == "identify":
                 self._session = header.get("session")
@@ -71,9 +61,9 @@ class StreamFirmware:
                 return self._last[2]
             operation = getattr(self, f"_op_{header['op']}", None)
             if operation is None:
-                raise Refusal("op", f"unknown operation {_shown(header['op'])}")
+                raise Refusal("op", f"unknown operation {shown(header['op'])}")
             result, out = operation(header, arrays)
-            reply = _encode({"seq": seq, **result}, out)
+            reply = encode({"seq": seq, **result}, out)
             self._last = (*key, reply)
         except Refusal as refusal:
             return [orjson.dumps({"seq": seq, "error": {"code": refusal.code, "text": str(refusal)}})]
@@ -94,7 +84,7 @@ class StreamFirmware:
     def _dwell(self, header: dict[str, Any]) -> float:
         dwell_s = header.get("dwell_s")
         if isinstance(dwell_s, bool) or not isinstance(dwell_s, (int, float)) or not self.min_dwell_s <= dwell_s <= 1e3:
-            raise Refusal("argument", f"dwell_s = {_shown(dwell_s)}: {self.min_dwell_s:g} to 1000 s")
+            raise Refusal("argument", f"dwell_s = {shown(dwell_s)}: {self.min_dwell_s:g} to 1000 s")
         return float(dwell_s)
 
 
@@ -142,9 +132,9 @@ class StreamDacFirmware(StreamFirmware):
             raise Refusal("argument", f"a bank is one (k, {self.channels}) array of {self.format}")
         codes = arrays[0]
         if type(rows) is not int or not 1 <= rows <= self.depth:
-            raise Refusal("memory", f"rows = {_shown(rows)}: the memory holds 1 to {self.depth}")
+            raise Refusal("memory", f"rows = {shown(rows)}: the memory holds 1 to {self.depth}")
         if type(start) is not int or start != (self._loaded if start else 0) or start + len(codes) > rows or (start and rows != self._rows):
-            raise Refusal("memory", f"block {_shown(start)}+{len(codes)} of {rows} does not follow the {self._loaded} rows received")
+            raise Refusal("memory", f"block {shown(start)}+{len(codes)} of {rows} does not follow the {self._loaded} rows received")
         self._check_codes(codes)
         if start == 0:
             self._codes, self._rows = np.zeros((rows, self.channels), self.format), rows
@@ -244,14 +234,14 @@ class StreamAdcFirmware(StreamFirmware):
     def _op_arm(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         shots = header.get("shots")
         if type(shots) is not int or not 1 <= shots <= self.depth:
-            raise Refusal("memory", f"shots = {_shown(shots)}: the record holds 1 to {self.depth}")
+            raise Refusal("memory", f"shots = {shown(shots)}: the record holds 1 to {self.depth}")
         self.armed_shots, self.dwell_s, self._record = shots, self._dwell(header), None
         return {"shots": shots}, []
 
     def _op_fire(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         shots, dwell_s = header.get("shots"), self._dwell(header)
         if type(shots) is not int or shots < 1:
-            raise Refusal("argument", f"shots = {_shown(shots)}: a positive number")
+            raise Refusal("argument", f"shots = {shown(shots)}: a positive number")
         self.on_fire(shots, dwell_s)
         return {"shots": shots}, []
 
@@ -260,7 +250,7 @@ class StreamAdcFirmware(StreamFirmware):
         if record is None:
             raise Refusal("state", "nothing recorded since the last arm")
         if type(start) is not int or not 0 <= start < len(record):
-            raise Refusal("argument", f"start = {_shown(start)}: the record has {len(record)} rows")
+            raise Refusal("argument", f"start = {shown(start)}: the record has {len(record)} rows")
         rows = max(1, BLOCK_BYTES // (record.itemsize * self.channels))
         return {"start": start, "shots": len(record), "saturated": self._saturated}, [record[start : start + rows]]
 
@@ -270,40 +260,3 @@ class StreamAdcFirmware(StreamFirmware):
 
     def _op_state(self, header: dict[str, Any], arrays: list[Array]) -> tuple[dict[str, Any], list[Array]]:
         return {"armed": self.armed_shots > 0, "rows": 0 if self._record is None else len(self._record), "shots": self.armed_shots}, []
-
-
-def _decode(parts: Sequence[Part]) -> tuple[dict[str, Any], list[Array]]:
-    """(header, arrays) of a request; Refusal where the bytes are not what the header says."""
-    try:
-        header = orjson.loads(parts[0])
-        described = header.get("arrays", [])
-        if not isinstance(header.get("op"), str) or len(described) != len(parts) - 1:
-            raise Refusal("header", "a header has an op and describes every array")
-        if type(header.get("seq")) is not int or not isinstance(header.get("session", ""), str):
-            raise Refusal("header", "seq is a whole number, and session a text")
-        arrays = []
-        for about, part in zip(described, parts[1:], strict=True):
-            if about["dtype"] not in FORMATS:
-                raise Refusal("header", f"dtype {_shown(about['dtype'])}: known are {', '.join(FORMATS)}")
-            if not all(type(n) is int and n >= 0 for n in about["shape"]):
-                raise Refusal("header", f"shape {_shown(about['shape'])}: a list of numbers from 0")
-            arrays.append(np.frombuffer(part, about["dtype"]).reshape(about["shape"]))
-    except Refusal:
-        raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as problem:
-        raise Refusal("header", f"not a labonn-stream/1 request: {type(problem).__name__}") from problem
-    return header, arrays
-
-
-def _shown(value: Any) -> str:
-    """What was sent, for a message; it may be anything, of any length and depth."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        return "(something deep)"
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _encode(header: dict[str, Any], arrays: Sequence[Array]) -> list[bytes]:
-    header["arrays"] = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
-    return [orjson.dumps(header), *(a.tobytes() for a in arrays)]

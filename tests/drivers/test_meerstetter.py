@@ -282,7 +282,7 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         tec.load(None, np.zeros(1, int), 1e-6)
     with pytest.raises(TableError, match="cannot be sequenced"):
         tec.load(np.full((2, 2), 30.0), np.array([0, 1]), 1e-6)
-    with pytest.raises(TableError, match="3 values; the port has 2 loops"):
+    with pytest.raises(TableError, match="3 values; the port has 2 channels"):
         tec.load(np.full((1, 3), 30.0), np.zeros(1, int), 1e-6)
     with pytest.raises(TableError, match="nothing is loaded"):
         tec.arm()

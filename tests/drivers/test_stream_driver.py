@@ -32,7 +32,8 @@ from labonn.errors import (
 from labonn.links import connect
 from labonn.shots import Changes, ShotTable
 from sim_backends.benches.instruments import Instruments
-from sim_backends.firmware.stream import BLOCK_BYTES, Refusal, StreamAdcFirmware, StreamDacFirmware
+from sim_backends.firmware.stream import BLOCK_BYTES, StreamAdcFirmware, StreamDacFirmware
+from sim_backends.firmware.stream_messages import Refusal
 from sim_backends.messagelinks import SimulatedMessageLink, ZmqServer
 
 BITS = [*range(8, 17), 32, 64]

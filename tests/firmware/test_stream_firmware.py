@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sim_backends.firmware.stream import BLOCK_BYTES, Refusal, StreamAdcFirmware, StreamDacFirmware
+from sim_backends.firmware.stream import BLOCK_BYTES, StreamAdcFirmware, StreamDacFirmware
+from sim_backends.firmware.stream_messages import Refusal
 
 LETTERS = {"<i2": "h", "<u4": "I", "<f4": "f", "<f8": "d"}
 

@@ -28,6 +28,7 @@ class Network:
         shown: what the SLM really displays for fields (C,), one function a layer; None: taken as commanded.
         dark: port -> (D,) volts of its detectors without light, subtracted from every reading.
         feedback_level: field of the feedback modulator, 0 to 1: how much of the amplified interference error goes back.
+        targets: (classes, N_L) outputs that are wanted; None: 1 for the class, 0 elsewhere.
     """
 
     layers: Layers
@@ -40,6 +41,7 @@ class Network:
     shown: Sequence[Callable[[Floats], Floats]] | None = None
     dark: dict[str, Floats] = field(default_factory=dict)
     feedback_level: float = 0.05
+    targets: Floats | None = None
     _feedback: Floats | None = field(default=None, repr=False)
 
     def fields(self, weights: Sequence[Floats]) -> dict[str, Bank]:

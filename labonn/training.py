@@ -16,6 +16,7 @@ from labonn.network import Network, image_volts
 from labonn.optimizers import BY_NAME, Optimizer
 from labonn.response import measure_responses
 from labonn.shots import Bank, Ints, Readings, ShotTable
+from labonn.targets import measure_targets
 
 Tables = Generator[ShotTable, Readings, Any]
 
@@ -89,6 +90,7 @@ class Learned:
 
 
 COOL_C = 30.0  # a temperature that an oven reaches from either side, with an optical depth below 1
+TARGET_IMAGES = 512  # from which the targets of an optical error are measured, every epoch
 EARLY_STEPS = (10, 30, 100, 300)  # fields grow fast at first: ranges are fitted again then, later once an epoch
 FitRanges = Callable[[dict[str, Floats]], None]
 Watcher = Callable[[Learned, float, float], None]  # learned, running loss, running accuracy: after every step
@@ -160,7 +162,8 @@ def measure_peaks(network: Network, method: Method, digits: Digits, weights: Seq
 def _batch(network: Network, digits: Digits, rows: Ints) -> tuple[Floats, Floats, Ints]:
     """(inputs, targets, labels) of some images, as `backprop` wants them."""
     inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
-    return inputs, np.eye(network.layers.sizes[-1], dtype=network.dtype), digits.labels[rows]
+    targets = np.eye(network.layers.sizes[-1]) if network.targets is None else network.targets
+    return inputs, targets.astype(network.dtype, copy=False), digits.labels[rows]
 
 
 def accuracy(outputs: Floats, labels: Ints) -> float:
@@ -204,6 +207,9 @@ def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Ta
     if network.fit_gains(learned.weights):
         yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
     fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
+    if training.settings.method.error == "optical" and network.layers.hidden:
+        some = digits.train[:TARGET_IMAGES]
+        network.targets = yield from measure_targets(network, learned.weights, some, digits.labels[some])
     losses, hits, order = 0.0, 0, training.rng.permutation(digits.train)
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from labonn.channels import ChannelSpec, Floats
 from labonn.shots import Bank, Ints
@@ -93,9 +93,3 @@ class Photodetectors(Detector, Protocol):
     """Photodetector arrays; `set_range` chooses the full scale in volts, one or one a channel (the smallest that holds it)."""
 
     def set_range(self, full_scale_v: float | Floats) -> Floats: ...
-
-
-def kinds_of(device: Any) -> str:
-    """What a device can be used as, in words."""
-    kinds = [name for name, kind in (("actuator", Actuator), ("detector", Detector), ("trigger", Trigger)) if isinstance(device, kind)]
-    return " + ".join(kinds)

@@ -45,12 +45,16 @@ class Network:
     _feedback: Floats | None = field(default=None, repr=False)
 
     def fields(self, weights: Sequence[Floats]) -> dict[str, Bank]:
-        """Weight banks; weights beyond the path gain are projected to it (on purpose: the optimizer's feasible set)."""
+        """Weight banks; weights beyond the path gain are projected to it (on purpose: the optimizer's feasible set; `projected` counts)."""
         banks: dict[str, Bank] = {}
         for port, weight, gain in zip(self.layers.weights(), weights, self.gains, strict=True):
             bank = np.multiply(weight, weight.dtype.type(1 / gain)).reshape(1, -1)
             banks[port] = np.clip(bank, -1, 1, out=bank)
         return banks
+
+    def projected(self, weights: Sequence[Floats]) -> int:
+        """How many weights are beyond their path gain, so that `fields` shows less than was wanted."""
+        return sum(int(np.count_nonzero(np.abs(weight) > gain)) for weight, gain in zip(weights, self.gains, strict=True))
 
     def displayed(self, weights: Sequence[Floats]) -> list[Floats]:
         """The weights that `fields` puts on the bench: in the SLMs' gray steps."""

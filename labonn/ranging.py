@@ -19,11 +19,15 @@ class Ranges:
     Args:
         devices: the bench's ports. specs: their limits; the range at opening is the widest that is ever taken.
         layers: which channels are one cell.
+
+    Attributes:
+        lost: port -> readings that saturated although the range was the widest.
     """
 
     def __init__(self, devices: Mapping[str, Any], specs: Mapping[str, ChannelSpec], layers: Layers) -> None:
         self._layers, self._devices, self._widest = layers, devices, {port: np.array(spec.upper) for port, spec in specs.items()}
         self._ranges: dict[str, Floats] = {}
+        self.lost: dict[str, int] = {}
 
     def narrow(self) -> None:
         """A hundredth of the widest everywhere, to measure detector offsets in fine steps."""
@@ -56,6 +60,8 @@ class Ranges:
         widest = self._widest[port]
         wanted = np.clip(wanted, SMALLEST * widest, widest)
         before = self._ranges.get(port)
+        if before is not None and self._devices[port].saturated and not np.any(wanted > before):
+            self.lost[port] = self.lost.get(port, 0) + int(self._devices[port].saturated)
         if before is None or np.any(wanted > before) or np.any(wanted < 0.3 * before):
             self._ranges[port] = np.asarray(self._devices[port].set_range(wanted))
         self._devices[port].saturated = 0

@@ -224,6 +224,7 @@ def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Ta
     outputs = yield from measure_outputs(network, network.fields(learned.weights), digits.validation)
     learned.shots += len(digits.validation)
     record = {"epoch": len(learned.metrics) + 1, "train_loss": losses / len(order), "train_accuracy": hits / len(order)}
+    record["weights_projected"] = network.projected(learned.weights)
     record["validation_accuracy"] = accuracy(outputs, digits.labels[digits.validation])
     learned.keep({**record, "steps": learned.steps, "shots": learned.shots})
 

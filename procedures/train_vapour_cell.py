@@ -100,6 +100,9 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
             ranges.restore()
             bench.run(train_epoch(training, watch, ranges.fit))
             run.metrics(learned.metrics[-1])
+            if ranges.lost:
+                run.event(f"epoch {len(learned.metrics)}: readings saturated at the widest range: {ranges.lost}")
+                ranges.lost.clear()
     counts = f"{len(digits.train):,} training, {len(digits.validation):,} validation, {len(digits.test):,} test images"
     result: dict[str, Any] = {"data": f"{data.name}: {counts}"}
     test_accuracy, outputs, inputs = bench.run(test_best(network, digits, learned))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -263,8 +262,3 @@ class Light:
                 sent = dtype.type(self._optics.probe) * beams["inject"][:, self._injected[index - 1]]
                 error = sent if error is None else error + sent
         return arrived, passed
-
-
-def described(settings: LightSettings) -> dict[str, dict[str, Any]]:
-    """All settings as plain tables, for a record of the run."""
-    return {part: dataclasses.asdict(getattr(settings, part)) for part in PARTS}

@@ -73,7 +73,7 @@ class Amplifiers:
     def __init__(self, count: int, settings: GainSettings, noise: Noise) -> None:
         s = settings
         draw = {name: noise.child(name).normal(count, np.float64) for name in ("g0", "transparency", "loss")}
-        self._settings, self._noise = s, noise.child("ase")
+        self._settings = s
         self.g0_per_m = s.g0_per_m * (1 + s.g0_spread * draw["g0"])
         self.transparency_a = s.transparency_a * (1 + s.transparency_spread * draw["transparency"])
         self.loss_per_m = s.loss_per_m * (1 + s.loss_spread * draw["loss"])

@@ -104,3 +104,14 @@ def test_a_bench_without_cells_has_an_output_only() -> None:
     assert output.range == pytest.approx([0.01, 0.01])
     ranges.fit({"output": np.array([0.1, 0.3])})
     assert output.range == pytest.approx([0.6, 0.6])
+
+
+def test_saturation_at_the_widest_range_is_counted_and_below_it_is_mended(ports: dict[str, Detectors], ranges: Ranges) -> None:
+    ranges.fit({"output": np.array([1.0, 1.0])})
+    ports["output"].saturated = 3
+    ranges.widen()
+    assert ports["output"].range == pytest.approx([5, 5])
+    assert ranges.lost == {}
+    ports["output"].saturated = 4
+    ranges.widen()
+    assert ranges.lost == {"output": 4}

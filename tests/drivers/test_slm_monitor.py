@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drivers.slm_monitor import MonitorSlm
-from labonn.devices import SpatialLightModulator, kinds_of
+from labonn.devices import Detector, SpatialLightModulator
 from labonn.errors import BenchFileError, ConnectError, IdentityError, LimitError, TableError
 from labonn.shots import Changes, Dither
 from sim_backends.firmware.slm_window import WindowTable
@@ -24,7 +24,7 @@ def slm(shape=(3, 5), panel=(24, 40), **options):
 def test_it_is_a_spatial_light_modulator_that_cannot_be_sequenced():
     driver, _ = slm(settle_s=0.02)
     assert isinstance(driver, SpatialLightModulator)
-    assert kinds_of(driver) == "actuator"
+    assert not isinstance(driver, Detector)
     assert (driver.shape, driver.spec.depth, len(driver.spec), driver.spec.unit) == ((3, 5), 1, 15, "1")
     assert (driver.spec.names[0], driver.spec.names[14]) == ("r0c0", "r2c4")
     assert driver.spec.settle_s[7] == 0.02

@@ -2,28 +2,30 @@
 
 ASCII `CMD[channel][?|=value[,value…]]\\n`; `OK`, a value a line, or `E<code>:<channel>`. Milliamperes and volts on the wire.
 A set that is refused changes nothing and says so only in its reply; a current that needs more than VMAX is limited in silence.
-So every set is checked for `OK` and read back. E90 (powered up) may arrive unasked: registers are lost then.
+So every set is checked for `OK` and read back, and only channels that read back as set are left out of the next one.
+E90 (powered up) may arrive unasked: registers are lost then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from drivers import qontrol_ascii
 from drivers.held import HeldBank
-from drivers.qontrol_ascii import ID_LINE, Quantity, blocks, check_ok, limits_set, lines_of, modules_of, values_of, vector_set
+from drivers.qontrol_ascii import Quantity, blocks, by_module, exchanges_of, limits_set, shortest_sets, values_of, vector_set
+from drivers.qontrol_line import QontrolLine
 from labonn.channels import ChannelSpec, Floats
-from labonn.errors import BenchFileError, DesyncError, IdentityError, LabonnError, LinkClosedError, LinkError, TableError, UnknownStateError
+from labonn.errors import BenchFileError, DesyncError, IdentityError, LabonnError, TableError, UnknownStateError
 from labonn.links import Link
 from labonn.shots import Bank, Ints
 from labonn.units import format_quantity, mA
 
 CODES = 0xFFFF
-TRIES = 3  # of a safe command: a link reports a stale reply once, and is clean afterwards
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Qontrol:
     link_options: ClassVar[dict[str, Any]] = {"write_end": "\n", "read_end": "\n", "baud": 115200, "timeout_s": 1.0, "unasked": r"E90:\d+"}
 
     def __init__(self, link: Link, options: QontrolOptions, port: str) -> None:
-        self._link, self._port, self._first, self._tolerance = link, port, options.first, options.tolerance
+        self._line, self._port, self._first = QontrolLine(link, port), port, options.first
         self.identity, modules = self._identify()
         self._name = self.identity.partition(",")[0] + (f" and {len(modules) - 1} more" if len(modules) > 1 else "")
         self._chain = sum(modules)
@@ -82,19 +84,21 @@ class Qontrol:
         volts, amperes = self._quantity("V", "V", 1.0), self._quantity("I", "mA", mA)
         by_current = options.mode == "current"
         self._set, self._other = (amperes, volts) if by_current else (volts, amperes)
+        self._allowed = options.tolerance * self._set.full
         self._compliance = self._compliance_of(options.compliance_v if by_current else options.compliance_a)
         self.compliance_v = self._compliance if by_current else volts.full
         self._blocks = blocks(options.first, self._count, modules)
+        self._ends = [end for _, end in self._blocks]
         names = tuple(f"ch{options.first + i}" for i in range(self._count))
         full, step, settle_s = map(np.asarray, (self._set.full, self._set.full / CODES, options.settle_s))
         self.spec = ChannelSpec(names, self._set.unit, np.asarray(0.0), full, step, settle_s)
         self._held = HeldBank(port, self._name)
         self._row: Floats | None = None
+        self._verified: Floats | None = None  # what the outputs are known to be
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Set all to zero, write IMAX and VMAX (the tightened limit and the compliance) and read them back."""
-        if unasked := getattr(self._link, "unasked", None):
-            unasked.clear()  # a power-up before now does no harm: everything is written here
+        self._line.forget_power_up()  # everything is written here
         self._output(np.zeros(self._count))
         self._limit(self._set, spec.upper)
         self._limit(self._other, np.full(self._count, self._compliance))
@@ -105,14 +109,16 @@ class Qontrol:
         self._row = self._held.row(bank, order, self.spec)
 
     def arm(self) -> None:
-        """Set the loaded row now, a module an exchange, and read all outputs back.
+        """Set now what differs in the loaded row from what is known to be, and read it back; all, after any failure.
 
         Raises:
             RefusedError: with the instrument's words. UnknownStateError: an output is not what was set, or power was lost.
         """
         if self._row is None:
             raise TableError(f"{self._port}: nothing is loaded")
-        self._output(self._row)
+        known, self._verified = self._verified, None
+        self._write(self._row, range(self._count) if known is None else np.flatnonzero(self._row != known).tolist())
+        self._verified = self._row
 
     def output(self, on: bool) -> None:
         """The loaded row (on) or zero (off): a Qontrol source has no output switch."""
@@ -127,32 +133,33 @@ class Qontrol:
         Raises:
             LabonnError: the outputs could not be verified to be zero.
         """
-        zeros, problem = np.zeros(self._count), None
-        for zero in (lambda: self._ask_ok(b"safe"), lambda: self._send(zeros)):
+        problem: LabonnError | None = None
+        self._verified = None
+        for zero in (lambda: self._line.set(["safe"]), self._zero):
             try:
-                self._insist(zero)
+                self._line.insist(zero)
             except LabonnError as failed:
                 problem = problem or failed
         try:
-            self._insist(lambda: self._compare(zeros))
+            self._line.insist(self._check_zero)
         except LabonnError as failed:
             raise failed from problem
 
     def close(self) -> None:
         """Let go of the instrument."""
-        self._link.close()
+        self._line.close()
 
     def _identify(self) -> tuple[str, list[int]]:
         """(type and serial number of every module, their numbers of channels)."""
-        first = self._ask(b"id?")[0]
-        if not ID_LINE.fullmatch(first):
+        first = self._line.ask(b"id?")[0]
+        if not qontrol_ascii.ID_LINE.fullmatch(first):
             raise IdentityError(f"{self._port}: answers {first!r} to 'id?'; a Qontrol source answers like 'Q8iv-0001'")
-        self._ask_ok(b"nup=0")
-        modules = modules_of(self._port, self._ask(b"nupall?", -1))
+        self._line.set(["nup=0"])
+        modules = qontrol_ascii.modules_of(self._port, self._line.ask(b"nupall?", -1))
         return ",".join(name for name, _ in modules), [count for _, count in modules]
 
     def _quantity(self, letter: str, machine_unit: str, scale: float) -> Quantity:
-        full = float(values_of(self._port, self._ask(f"{letter.lower()}full?".encode()), machine_unit)[0])
+        full = float(values_of(self._port, self._line.ask(f"{letter.lower()}full?".encode()), machine_unit)[0])
         if full <= 0:
             raise DesyncError(f"{self._port}: a full scale of {full:g} {machine_unit}")
         return Quantity(letter, machine_unit[-1], machine_unit, scale, full * scale)
@@ -170,50 +177,61 @@ class Qontrol:
     def _limit(self, quantity: Quantity, values: Floats) -> None:
         """Write a limit register of every channel and read it back, a module an exchange."""
         for first, end in self._blocks:
-            wanted = values[first - self._first : end - self._first]
-            lines = self._ask(limits_set(quantity, first, wanted.tolist()), 2 * wanted.size)
-            check_ok(self._port, lines[: wanted.size])
-            held = quantity.read(self._port, lines[wanted.size :])
-            self._same(f"{quantity.letter}MAX", quantity, wanted, held, quantity.full / CODES, first)
+            wanted = values[first - self._first : end - self._first].tolist()
+            held = quantity.read(self._port, self._line.set(*limits_set(quantity, first, wanted)))
+            self._same(f"{quantity.letter}MAX", quantity, wanted, held, quantity.full / CODES, range(first, end))
 
     def _output(self, values: Floats) -> None:
-        self._send(values)
-        self._compare(values)
-        if getattr(self._link, "unasked", None):
-            raise UnknownStateError(f"{self._port}: {self._name} powered up by itself (E90): its limits are lost; open the bench again")
+        """Set all channels, whatever is known, and read them back."""
+        self._verified = None
+        self._write(values, range(self._count))
+        self._verified = values
 
-    def _send(self, values: Floats) -> None:
+    def _write(self, row: Floats, changed: Sequence[int]) -> None:
+        """Set the channels of `row` that are `changed` and read them back, all of the chain's where that is shorter on the wire."""
+        modules = by_module([index + self._first for index in changed], self._ends)
+        sets = [self._sets(row, channels) for channels in modules]
+        written = sum(len(channels) for _, channels in sets)
+        if not sets or written * qontrol_ascii.READ_BYTES > (1 + self._chain) * qontrol_ascii.REPLY_BYTES:
+            for channels in modules:
+                self._line.set(self._sets(row, channels, read_bytes=0)[0])
+            read = self._read_all()
+            self._line.check_power(self._name)
+            self._compare(row.tolist(), read, range(self._first, self._first + self._count))
+            return
+        for commands, channels in exchanges_of(sets):
+            lines = self._line.set(commands, [f"{self._set.letter}{channel}?" for channel in channels])
+            self._line.check_power(self._name)
+            self._compare([row.item(channel - self._first) for channel in channels], self._set.read(self._port, lines), channels)
+
+    def _sets(self, row: Floats, channels: Sequence[int], read_bytes: int = qontrol_ascii.READ_BYTES) -> tuple[list[str], Sequence[int]]:
+        values = row[channels[0] - self._first : channels[-1] + 1 - self._first].tolist()
+        return shortest_sets(self._set, channels, values, read_bytes)
+
+    def _read_all(self) -> list[float]:
+        lines = self._line.ask(f"{self._set.letter}all?".encode(), self._chain)
+        return self._set.read(self._port, lines)[self._first : self._first + self._count]
+
+    def _zero(self) -> None:
         for first, end in self._blocks:
-            self._ask_ok(vector_set(self._set, first, values[first - self._first : end - self._first].tolist()))
+            self._line.set([vector_set(self._set, first, [0.0] * (end - first))])
 
-    def _compare(self, values: Floats) -> None:
-        """Read all outputs back; a difference means compliance, an open load, or a lost set."""
-        read = self._set.read(self._port, self._ask(f"{self._set.letter}all?".encode(), self._chain))
-        part = read[self._first : self._first + self._count]
-        self._same("the output", self._set, values, part, self._tolerance * self._set.full, self._first)
+    def _check_zero(self) -> None:
+        self._compare([0.0] * self._count, self._read_all(), range(self._first, self._first + self._count))
 
-    def _same(self, what: str, quantity: Quantity, wanted: Floats, read: Floats, allowed: float, first: int) -> None:
-        bad = np.flatnonzero(~(np.abs(read - wanted) <= allowed))
-        if bad.size:
-            i = int(bad[0])
-            w, r, a = (format_quantity(float(v), quantity.unit) for v in (wanted[i], read[i], allowed))
+    def _compare(self, wanted: Sequence[float], read: Sequence[float], channels: Sequence[int]) -> None:
+        self._same("the output", self._set, wanted, read, self._allowed, channels)
+
+    def _same(
+        self, what: str, quantity: Quantity, wanted: Sequence[float], read: Sequence[float], allowed: float, channels: Sequence[int]
+    ) -> None:  # fmt: skip
+        """A difference means compliance, an open load, or a lost set."""
+        bad = [i for i, (w, r) in enumerate(zip(wanted, read, strict=True)) if not abs(r - w) <= allowed]
+        if bad:
+            i = bad[0]
+            w, r, a = (format_quantity(v, quantity.unit) for v in (wanted[i], read[i], allowed))
             compliance = format_quantity(self._compliance, self._other.unit)
             raise UnknownStateError(
-                f"{self._port}/ch{first + i}: {what} was set to {w} and reads back {r}, more than {a} away "
-                f"({bad.size} of {read.size} channels are): the compliance of {compliance} is reached, the load open, or the set was lost"
+                f"{self._port}/ch{channels[i]}: {what} was set to {w} and reads back {r}, more than {a} away "
+                f"({len(bad)} of {len(read)} channels are): the compliance of {compliance} is reached, the load open, or the set was lost"
             )
-
-    def _insist(self, action: Callable[[], None]) -> None:
-        for attempt in range(TRIES):
-            try:
-                action()
-                return
-            except LinkError as problem:
-                if isinstance(problem, LinkClosedError) or attempt == TRIES - 1:
-                    raise
-
-    def _ask(self, request: bytes, lines: int = 1) -> list[str]:
-        return lines_of(self._port, request, self._link.exchange(request, lines), lines)
-
-    def _ask_ok(self, request: bytes) -> None:
-        check_ok(self._port, self._ask(request))

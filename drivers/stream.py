@@ -51,6 +51,9 @@ class StreamClient:
 
     Args:
         link: to the instrument, whose only user this is. port: for messages. kind: "dac" or "adc", what it must be.
+
+    Attributes:
+        most_bursts: firings after one arm. banks: forms of a bank that it takes.
     """
 
     def __init__(self, link: MessageLink, port: str, kind: str, channels: int) -> None:
@@ -66,6 +69,10 @@ class StreamClient:
         if self.format not in FORMATS or not (scale > 0 and lower <= upper and depth >= 1 and fits):
             told = f"format {self.format!r}, scale {scale:g}, offset {offset:g}, {lower:g} to {upper:g} V, depth {depth:g}"
             raise DesyncError(f"{port}: the identification makes no sense: {told}")
+        self.most_bursts: Any = self.about.get("bursts", 1)
+        self.banks: Any = self.about.get("banks", ["dense"])
+        if type(self.most_bursts) is not int or self.most_bursts < 1 or not isinstance(self.banks, list):
+            raise DesyncError(f"{port}: the identification has bursts = {self.most_bursts!r}, banks = {self.banks!r}")
         self.identity = " ".join(str(self.about.get(key, "?")) for key in ("maker", "model", "serial"))
 
     def ask(self, op: str, arrays: Sequence[NDArray[Any]] = (), **arguments: Any) -> tuple[dict[str, Any], list[NDArray[Any]]]:

@@ -28,7 +28,7 @@ class StreamAdc:
     """Photodetectors (volts) on a streaming ADC; can be the bench's trigger.
 
     Attributes:
-        saturated: codes at an end of the range in the last record.
+        saturated: codes at an end of the range in the last record. most_bursts: firings that one record may hold.
     """
 
     Options: ClassVar[type] = StreamAdcOptions
@@ -40,6 +40,7 @@ class StreamAdc:
     def __init__(self, link: MessageLink, options: StreamAdcOptions, port: str) -> None:
         self._stream = StreamClient(link, port, "adc", options.channels)
         self._port, self.identity, number = port, self._stream.identity, self._stream.number
+        self.most_bursts: int = self._stream.most_bursts
         self._float = self._stream.format != "<i2"
         self._scale: Any = np.float32(number("scale"))
         self._offset = number("offset")
@@ -70,17 +71,18 @@ class StreamAdc:
         self._scale = arrays[1].astype(np.float32)
         return arrays[0]
 
-    def arm(self, shots: int, dwell_s: float) -> None:
-        """Wait for the trigger."""
-        self._stream.ask("arm", shots=shots, dwell_s=dwell_s)
-        self._shots = shots
+    def arm(self, shots: int, dwell_s: float, bursts: int = 1) -> None:
+        """Wait for the trigger, which comes `bursts` times for so many shots each."""
+        several: dict[str, Any] = {"bursts": bursts} if bursts > 1 else {}
+        self._stream.ask("arm", shots=shots, dwell_s=dwell_s, **several)
+        self._shots = shots * bursts
 
     def fire(self, shots: int, dwell_s: float) -> None:
         """Start every armed instrument."""
         self._stream.ask("fire", shots=shots, dwell_s=dwell_s)
 
     def fetch(self) -> Floats:
-        """(T, D) volts of the last record; float32, or float64 from an instrument that sends it."""
+        """(T, D) volts of the last record, all its bursts; float32, or float64 from an instrument that sends it."""
         blocks: list[Floats] = []
         received = 0
         while received < self._shots:

@@ -1,7 +1,7 @@
 """Streaming multi-channel DAC with bank memory and trigger, for modulators (drivers/STREAM_PROTOCOL.md).
 
 Request: JSON header + raw arrays; `bank` fills the memory in blocks, `arm` sends an order and waits for the trigger line,
-`safe` gates every beam off. Codes are 8 to 16 bits or floats: volts = offset + scale x code.
+`safe` gates every beam off. Codes are 8 to 16 bits or floats: volts = offset + scale x code. Sparse banks stay sparse.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from drivers.stream import BLOCK_BYTES, ConverterOptions, StreamClient
+from drivers.stream_banks import WireBank, wired
 from labonn.channels import ChannelSpec, NumberedNames
 from labonn.errors import UnknownStateError
 from labonn.links import MessageLink
-from labonn.shots import Bank, Ints, dense
+from labonn.shots import Bank, Ints
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,26 @@ class StreamDacOptions(ConverterOptions):
 
     Attributes:
         settle_s: of the modulators behind it; shots should last longer.
+        a_per_v: of voltage-controlled current sources behind it; the port is then in amperes, the instrument still in volts.
     """
 
     settle_s: float = 0.0
+    a_per_v: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.settle_s < math.inf:
             raise ValueError(f"settle_s = {self.settle_s:g}: must not be negative, and finite")
+        if self.a_per_v is not None and not 0 < self.a_per_v < math.inf:
+            raise ValueError(f"a_per_v = {self.a_per_v:g}: must be positive, and finite")
 
 
 class StreamDac:
-    """Modulators (volts) on a streaming DAC."""
+    """Modulators (volts), or current sources (amperes), on a streaming DAC.
+
+    Attributes:
+        most_bursts: how often the instrument plays an order after one `arm`.
+    """
 
     Options: ClassVar[type] = StreamDacOptions
     kind: ClassVar[str] = "Modulators"
@@ -47,18 +56,24 @@ class StreamDac:
     def __init__(self, link: MessageLink, options: StreamDacOptions, port: str) -> None:
         self._stream = StreamClient(link, port, "dac", options.channels)
         self._port, self.identity, number = port, self._stream.identity, self._stream.number
-        self._format, self._scale, self._offset = self._stream.format, number("scale"), number("offset")
+        self.most_bursts: int = self._stream.most_bursts
+        self._format = self._stream.format
+        self._range_v = number("lower"), number("upper")
+        self._per_v = 1.0 if options.a_per_v is None else options.a_per_v  # in the port's unit
+        self._scale, self._offset = number("scale") * self._per_v, number("offset") * self._per_v
         floats = self._format in ("<f4", "<f8")
-        names = NumberedNames("ch", options.channels)
-        lower, upper, step, settle_s = map(np.asarray, (number("lower"), number("upper"), 0.0 if floats else self._scale, options.settle_s))
-        self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=int(number("depth")))
+        names, unit = NumberedNames("ch", options.channels), "V" if options.a_per_v is None else "A"
+        lower, upper = (np.asarray(limit * self._per_v) for limit in self._range_v)
+        step, settle_s = np.asarray(0.0 if floats else self._scale), np.asarray(options.settle_s)
+        self.spec = ChannelSpec(names, unit, lower, upper, step, settle_s, depth=int(number("depth")))
         self._order: Ints = np.zeros(0, "<u4")
-        self._with_order: list[Any] = []
+        self._with_order: WireBank | None = None
         self._dwell_s = 0.0
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Write the limits into the instrument's registers, read them back, gate the beams off."""
-        wanted = [np.array(spec.lower, "<f8"), np.array(spec.upper, "<f8")]
+        within = [np.clip(limit / self._per_v, *self._range_v) for limit in (spec.lower, spec.upper)]  # no last bit beyond its own limits
+        wanted = [np.array(limit, "<f8") for limit in within]
         _, registers = self._stream.ask("limits", wanted)
         if len(registers) != 2 or not all(np.array_equal(a, b) for a, b in zip(registers, wanted, strict=True)):
             raise UnknownStateError(f"{self._port}: the limit registers do not hold what was written")
@@ -66,19 +81,23 @@ class StreamDac:
 
     def load(self, bank: Bank | None, order: Ints, dwell_s: float) -> None:
         """Fill the bank memory unless `bank` is None; remember the order for `arm`, with which a bank of one block goes."""
-        self._with_order = []
+        self._with_order = None
         if bank is not None:
-            codes = self._codes(dense(bank))
+            codes = wired(bank, self._codes, self._stream.banks)
             if codes.nbytes <= BLOCK_BYTES:
-                self._with_order = [codes]
+                self._with_order = codes
             else:
                 self._send(codes)
         self._order, self._dwell_s = np.ascontiguousarray(order, "<u4"), dwell_s
 
-    def arm(self) -> None:
-        """Wait for the trigger."""
-        sent, self._with_order = self._with_order, []
-        self._stream.ask("arm", [self._order, *sent], dwell_s=self._dwell_s)
+    def arm(self, bursts: int = 1) -> None:
+        """Wait for the trigger, which comes `bursts` times."""
+        bank, self._with_order = self._with_order, None
+        several: dict[str, Any] = {"bursts": bursts} if bursts > 1 else {}
+        if bank is None:
+            self._stream.ask("arm", [self._order], dwell_s=self._dwell_s, **several)
+        else:
+            self._stream.ask("arm", [self._order, *bank.block(0, len(bank))], dwell_s=self._dwell_s, **several, **_form(bank))
 
     def safe(self) -> None:
         """All beams dark."""
@@ -88,15 +107,19 @@ class StreamDac:
         """Let go of the instrument."""
         self._stream.close()
 
-    def _codes(self, volts: Any) -> Any:
+    def _codes(self, values: Any) -> Any:
         if self._format != "<i2":
-            return np.ascontiguousarray(volts, self._format)
-        return np.rint((volts - self._offset) * volts.dtype.type(1 / self._scale)).astype("<i2")
+            return np.ascontiguousarray(values if self._per_v == 1 else values / self._per_v, self._format)
+        return np.rint((values - self._offset) * values.dtype.type(1 / self._scale)).astype("<i2")
 
-    def _send(self, codes: Any) -> None:
-        rows = max(1, BLOCK_BYTES // (codes.itemsize * codes.shape[1]))
+    def _send(self, codes: WireBank) -> None:
+        rows = max(1, BLOCK_BYTES // codes.row_bytes)
         for start in range(0, len(codes), rows):
-            block = codes[start : start + rows]
-            reply, _ = self._stream.ask("bank", [block], start=start, rows=len(codes))
-            if reply.get("loaded") != start + len(block):
-                raise UnknownStateError(f"{self._port}: {start + len(block)} rows sent, the instrument has {reply.get('loaded')}")
+            stop = min(start + rows, len(codes))
+            reply, _ = self._stream.ask("bank", codes.block(start, stop), start=start, rows=len(codes), **_form(codes))
+            if reply.get("loaded") != stop:
+                raise UnknownStateError(f"{self._port}: {stop} rows sent, the instrument has {reply.get('loaded')}")
+
+
+def _form(bank: WireBank) -> dict[str, Any]:
+    return {"form": bank.form} if bank.form != "dense" else {}

@@ -45,6 +45,21 @@ class Changes:
         np.maximum.at(high, channels, values)
         return np.stack([low, high])
 
+    def columns(self, start: int, stop: int) -> Changes:
+        """The frames of channels `start` to `stop` - 1 alone, counted from 0."""
+        inside = (self.channels >= start) & (self.channels < stop)
+        counts = inside.sum(axis=1)
+        front = np.argsort(~inside, axis=1, kind="stable")[:, : int(counts.max(initial=0))]
+        channels = np.take_along_axis(self.channels, front, axis=1) - start
+        values = np.take_along_axis(self.values, front, axis=1).astype(self.base.dtype, copy=False)
+        spare = ~np.take_along_axis(inside, front, axis=1)  # rows with fewer changes repeat their last one, or change nothing
+        last = np.maximum(counts - 1, 0)[:, None]
+        if spare.any():
+            some = counts[:, None] > 0
+            channels = np.where(spare, np.where(some, np.take_along_axis(channels, last, axis=1), 0), channels)
+            values = np.where(spare, np.where(some, np.take_along_axis(values, last, axis=1), self.base[start]), values)
+        return Changes(self.base[start:stop], channels, values)
+
 
 @dataclass(frozen=True)
 class Dither:
@@ -72,6 +87,16 @@ class Dither:
         swing = np.abs(self.amplitude) * np.array([[-1.0], [1.0]])
         return np.asarray(self.base + swing, dtype=self.base.dtype)
 
+    def columns(self, start: int, stop: int) -> Dither:
+        """The frames of channels `start` to `stop` - 1 alone, counted from 0."""
+        first, shift = divmod(start, 8)
+        count = -(-(stop - start) // 8)
+        signs = self.signs[:, first : first + count] << np.uint8(shift)
+        if shift:
+            rest = self.signs[:, first + 1 : first + 1 + count] >> np.uint8(8 - shift)
+            signs[:, : rest.shape[1]] |= rest
+        return Dither(self.base[start:stop], self.amplitude[start:stop], signs)
+
 
 Bank = Floats | Changes | Dither
 
@@ -79,6 +104,11 @@ Bank = Floats | Changes | Dither
 def rows_of(bank: Bank, rows: Ints) -> Floats:
     """(len(rows), C) dense frames of any bank."""
     return bank[rows] if isinstance(bank, np.ndarray) else bank.rows(rows)
+
+
+def columns_of(bank: Bank, start: int, stop: int) -> Bank:
+    """The frames of channels `start` to `stop` - 1 alone, in the same form."""
+    return np.ascontiguousarray(bank[:, start:stop]) if isinstance(bank, np.ndarray) else bank.columns(start, stop)
 
 
 def extremes_of(bank: Bank) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
@@ -97,18 +97,22 @@ class Bench:
     def play(self, table: ShotTable) -> Readings:
         """Check every limit, then load, arm, fire and fetch; split only where the instruments must be.
 
+        Between shots that differ only in what held ports are set to, nothing is armed or fetched by instruments that can play bursts.
+
         Raises:
             LimitError, TableError: before any byte was sent.
-            LinkError, InstrumentError: from a driver; what the ports hold is then forgotten and will be sent again.
+            LinkError, InstrumentError: from a driver; what the ports hold is then forgotten, and every port will be loaded again.
         """
         if self._closed:
             raise TableError("the bench is closed")
         self._check(table)
         read = tuple(self._detectors) if table.read is None else table.read
-        depths = {name: self.specs[name].depth for name in (*table.orders, *read)}
+        recording = (*read, *(name for name in self._detectors if name in self._armed and name not in read))
+        depths = {name: self.specs[name].depth for name in (*table.orders, *recording)}
         parts: list[Readings] = []
         try:
-            parts.extend(self._play_segment(segment, read) for segment in segments_of(table, depths, read))
+            segments = segments_of(table, depths, recording, self._most_bursts(table, depths, recording))
+            parts.extend(self._play_segment(segment, read) for segment in segments)
         except BaseException:
             self._loaded.clear()
             self._held.clear()
@@ -141,27 +145,44 @@ class Bench:
         if order.max() >= loaded.shape[0] or order.min() < 0:
             raise TableError(f"{name}: the order names row {int(order.max())} or {int(order.min())}; memory holds {loaded.shape[0]} rows")
 
+    def _most_bursts(self, table: ShotTable, depths: Mapping[str, int], recording: tuple[str, ...]) -> int:
+        """How often everything that takes part can be fired without being armed again."""
+        fast = (name for name in table.orders if depths[name] > 1)
+        return min((getattr(self.ports[name], "most_bursts", 1) for name in (*fast, *recording)), default=table.shots)
+
     def _play_segment(self, segment: Segment, read: tuple[str, ...]) -> Readings:
         stale = [n for n in self.ports if n in self._armed and n not in segment.orders and n not in read]
         self._each("disarm", [n for n in stale if n in self._actuators], lambda name: self._actuators[name].safe())
         self._armed.difference_update(self._actuators)
-        changed = [n for n, (bank, row) in segment.held.items() if not self._holds(n, bank, row)]
-        for name in changed:
-            self._held.pop(name, None)
-        self._each("set", changed, lambda name: self._set(name, *segment.held[name], segment.dwell_s))
-        self._held.update({name: segment.held[name] for name in changed})
-        self.clock.wait(max((self._settle_s[name] for name in changed), default=0.0))
+        self._hold(segment, 0)
         for name, bank in segment.banks.items():
             if bank is not self._loaded.get(name):
                 self._loaded.pop(name, None)
         self._armed.update(segment.orders, read)
         self._each("load", segment.orders, lambda name: self._load(name, segment))
         recording = [*read, *(n for n in stale if n in self._detectors)]
-        self._each("arm", recording, lambda name: self._detectors[name].arm(segment.shots, segment.dwell_s))
+        several = {"bursts": segment.bursts} if segment.bursts > 1 else {}
+        self._each("arm", recording, lambda name: self.ports[name].arm(segment.shots, segment.dwell_s, **several))
+        for burst in range(segment.bursts):
+            if burst:
+                self._hold(segment, burst)
+            if segment.orders or read:
+                self._trigger.fire(segment.shots, segment.dwell_s)
         if segment.orders or read:
-            self._trigger.fire(segment.shots, segment.dwell_s)
             self._armed.clear()
         return self._each("fetch", read, lambda name: self._detectors[name].fetch())
+
+    def _hold(self, segment: Segment, burst: int) -> None:
+        """Set the held ports whose row changes, and let them settle."""
+        wanted = {name: (bank, int(rows[burst])) for name, (bank, rows) in segment.held.items()}
+        changed = [name for name, (bank, row) in wanted.items() if not self._holds(name, bank, row)]
+        if not changed:
+            return
+        for name in changed:
+            self._held.pop(name, None)
+        self._each("set", changed, lambda name: self._set(name, *wanted[name], segment.dwell_s))
+        self._held.update({name: wanted[name] for name in changed})
+        self.clock.wait(max(self._settle_s[name] for name in changed))
 
     def _holds(self, name: str, bank: Bank, row: int) -> bool:
         held = self._held.get(name)
@@ -178,7 +199,7 @@ class Bench:
         self._actuators[name].load(bank if fresh else None, segment.orders[name], segment.dwell_s)
         if fresh and bank is not None:
             self._loaded[name] = bank
-        self._actuators[name].arm()
+        self.ports[name].arm(**({"bursts": segment.bursts} if segment.bursts > 1 else {}))
 
     def _each(self, what: str, names: Iterable[str], action: Callable[[str], Any]) -> dict[str, Any]:
         """`action` on every port, in threads where their measured durations make that worth while."""

@@ -14,6 +14,10 @@ class Device(Protocol):
     A driver class is made by `Driver(link, options, port)`: it identifies the instrument and reads its limits, and changes nothing.
     `Options` is a frozen dataclass: the driver's own keys in the bench file. `link_options` are defaults for the link's URL.
     A driver for an instrument with an SDK has `load_sdk(url)` and gets that function table in place of a link.
+
+    A sequenced actuator or a detector that can be fired several times after one `arm` says how often by an attribute `most_bursts`
+    (absent: once). Its `arm` then takes `bursts`: every `fire` plays the whole order, or records `shots` rows; the record holds
+    all bursts, and `fetch` gives them one after another. The bench sets held ports between bursts, and passes `bursts` only if above 1.
     """
 
     Options: ClassVar[type]

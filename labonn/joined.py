@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from labonn.banks import Changes, columns_of
 from labonn.channels import ChannelSpec, Floats, join
 from labonn.errors import LabonnError, UnknownStateError
-from labonn.shots import Bank, Ints, dense
+from labonn.shots import Bank, Ints
 
 
 class _Joined:
@@ -17,6 +18,7 @@ class _Joined:
         self.devices = list(devices)
         self.spec: ChannelSpec = join([d.spec for d in devices])
         self.identity = "; ".join(d.identity for d in devices)
+        self.most_bursts: int = min(getattr(d, "most_bursts", 1) for d in devices)
         self._edges = np.cumsum([0, *(len(d.spec) for d in devices)])
 
     def _slices(self) -> list[tuple[Any, slice]]:
@@ -28,42 +30,88 @@ class _Joined:
 
 
 class JoinedActuator(_Joined):
-    """Several actuators as one."""
+    """Several actuators as one; held ones have their turn only where the new row differs from the row before in their channels."""
+
+    def __init__(self, devices: Sequence[Any]) -> None:
+        super().__init__(devices)
+        self._bank: Bank | None = None
+        self._parts: list[Bank] = []
+        self._differ: Callable[[int, int], list[int]] = lambda old, new: []
+        self._turn = list(range(len(self.devices)))  # devices that the next `arm` is for
+        self._loaded, self._shown = -1, -1  # rows of a held port; -1: unknown
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Every instrument gets its part of the limits."""
+        self._forget()
         for device, part in self._slices():
             own = device.spec
             device.prepare(own.tighten(spec.lower[part], spec.upper[part], "bench file"))
 
     def load(self, bank: Bank | None, order: Ints, dwell_s: float) -> None:
-        """Every instrument gets its columns."""
-        frames = None if bank is None else dense(bank)
+        """Every instrument gets its columns, a sparse bank's in the same form."""
+        if bank is not None and self.spec.depth == 1:
+            self._hold(bank, order, dwell_s)
+            return
+        self._forget()
         for device, part in self._slices():
-            device.load(None if frames is None else np.ascontiguousarray(frames[:, part]), order, dwell_s)
+            device.load(None if bank is None else columns_of(bank, part.start, part.stop), order, dwell_s)
 
-    def arm(self) -> None:
-        """Arm all."""
-        for device in self.devices:
-            device.arm()
+    def arm(self, bursts: int = 1) -> None:
+        """Arm all, or those whose row has changed."""
+        self._shown = -1
+        for index in self._turn:
+            if bursts > 1:
+                self.devices[index].arm(bursts=bursts)
+            else:
+                self.devices[index].arm()
+        self._shown = self._loaded
 
     def safe(self) -> None:
         """Make all safe, also when one of them fails."""
+        self._forget()
         every(self.devices, lambda d: d.safe())
+
+    def _hold(self, bank: Bank, order: Ints, dwell_s: float) -> None:
+        shown = self._shown if bank is self._bank else -1
+        self._forget()
+        if bank is not self._bank:
+            slices = [part for _, part in self._slices()]
+            self._parts, self._differ = [columns_of(bank, part.start, part.stop) for part in slices], self._differing(bank, slices)
+            self._bank = bank
+        if len(order) == 1:
+            self._loaded = int(order[0])
+            if shown not in (-1, self._loaded):  # who asks for the same row again doubts that it is held
+                self._turn = self._differ(shown, self._loaded)
+        for index in self._turn:
+            self.devices[index].load(self._parts[index], order, dwell_s)
+
+    def _differing(self, bank: Bank, slices: Sequence[slice]) -> Callable[[int, int], list[int]]:
+        """Gives the devices in whose channels two rows of the bank may differ."""
+        if isinstance(bank, Changes):
+            owners = (np.searchsorted(self._edges, bank.channels, side="right") - 1).tolist()
+            return lambda old, new: sorted({*owners[old], *owners[new]})
+        if isinstance(bank, np.ndarray):
+            return lambda old, new: [i for i, part in enumerate(slices) if not np.array_equal(bank[old, part], bank[new, part])]
+        return lambda old, new: list(range(len(slices)))
+
+    def _forget(self) -> None:
+        self._turn, self._loaded, self._shown = list(range(len(self.devices))), -1, -1
 
 
 class JoinedDetector(_Joined):
     """Several detectors as one."""
 
-    def arm(self, shots: int, dwell_s: float) -> None:
+    def arm(self, shots: int, dwell_s: float, bursts: int = 1) -> None:
         """Arm all."""
         for device in self.devices:
-            device.arm(shots, dwell_s)
+            if bursts > 1:
+                device.arm(shots, dwell_s, bursts=bursts)
+            else:
+                device.arm(shots, dwell_s)
 
     def fetch(self) -> Floats:
         """(T, D) with the instruments' channels side by side."""
         return np.concatenate([d.fetch() for d in self.devices], axis=1)
-
 
     def set_range(self, full_scale_v: float | Floats) -> Floats:
         """Every instrument gets its part of the full scales; (D,) the ranges taken."""

@@ -7,13 +7,13 @@ Every reply is ASCII: values, `OK`, or `E<code>:<channel>`. One chain of equal m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim_backends.firmware.qontrol_chain import BAD_PARAMETER, REGISTERS, Chain, Codes, Floats, Refused
+from sim_backends.firmware.qontrol_chain import BAD_PARAMETER, REGISTERS, Chain, Floats, Refused
 
 FULL_SCALES = {"Q8iv": (12.0, 24.0), "Q8a": (12.0, 100.0), "Q8b": (12.0, 83.333333)}  # V, mA
 LONGEST_LINE = 1024
@@ -73,8 +73,13 @@ class QontrolFirmware:
 
     @property
     def loads_ohm(self) -> Floats:
-        """(C,) resistors; may be written while it runs."""
+        """(C,) resistors; may be written while it runs, by whoever has just asked for them."""
+        self._chain.touch()
         return self._chain.loads_ohm
+
+    def changes(self) -> tuple[list[int], list[float], list[float]]:
+        """(channels, volts, amperes): what really is on every channel that was set since the last call; at first all of them."""
+        return self._chain.changes()
 
     def wire_s(self, sent: int, received: int) -> float:
         """Seconds that so many bytes need on the serial line."""
@@ -119,7 +124,7 @@ class QontrolFirmware:
         if len(frame) < start + 2 * words:
             return None
         self._buffer = frame[start + 2 * words :]
-        values = np.frombuffer(frame[start : start + 2 * words], ">u2").astype(np.int64)
+        values = np.frombuffer(frame[start : start + 2 * words], ">u2").tolist()
         return _answer(lambda: self._binary(frame[0], frame[1], frame[2:5], values))
 
     def _ascii(self, text: str) -> list[str]:
@@ -140,9 +145,9 @@ class QontrolFirmware:
         if asks:
             return self._chain.readings(name, [channel])
         codes = self._chain.codes_of(name[0] if vector else name, value.split(",") if vector else [value], channel)
-        return self._vector(name[0], channel, codes) if vector else self._set(name, np.array([channel]), codes)
+        return self._vector(name[0], channel, codes) if vector else self._set(name, [channel], codes)
 
-    def _binary(self, header: int, command: int, address: bytes, words: Codes) -> list[str]:
+    def _binary(self, header: int, command: int, address: bytes, words: list[int]) -> list[str]:
         if header.bit_count() % 2:
             raise Refused(SERIAL)
         name, channel = COMMAND_CODES.get(command), self._address(header, address)
@@ -158,9 +163,9 @@ class QontrolFirmware:
             return self._chain.readings(name, channels)
         if header & EXTENDED and not everything:
             return self._vector(name, channel, words)
-        if words.size != 1:
+        if len(words) != 1:
             raise Refused(BAD_PARAMETER)
-        return self._set(name, np.array(channels), np.repeat(words, len(channels)))
+        return self._set(name, channels, words * len(channels))
 
     def _address(self, header: int, address: bytes) -> int:
         if not header & BY_ID:
@@ -175,13 +180,13 @@ class QontrolFirmware:
             raise Refused(BAD_CHANNEL, max(channel, 0))
         return channel
 
-    def _vector(self, name: str, first: int, codes: Codes) -> list[str]:
+    def _vector(self, name: str, first: int, codes: list[int]) -> list[str]:
         last = first + len(codes) - 1
-        if not len(codes) or last // self.per_module != first // self.per_module:
+        if not codes or last // self.per_module != first // self.per_module:
             raise Refused(BAD_CHANNEL, last)
-        return self._set(name, np.arange(first, last + 1), codes)
+        return self._set(name, range(first, last + 1), codes)
 
-    def _set(self, name: str, channels: Codes, codes: Codes) -> list[str]:
+    def _set(self, name: str, channels: Sequence[int], codes: list[int]) -> list[str]:
         self._chain.set(name, channels, codes)
         return ["OK"]
 

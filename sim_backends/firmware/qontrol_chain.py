@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,6 +14,7 @@ Codes = NDArray[np.int64]
 FULL_CODE = 0xFFFF
 REGISTERS = ("V", "I", "VMAX", "IMAX")
 BAD_PARAMETER, OVER = 11, {"V": 1, "I": 2}
+FEW = 16  # channels up to which numbers one by one are quicker than arrays
 
 
 class Refused(Exception):
@@ -35,7 +39,9 @@ class Chain:
         if not np.all(self.loads_ohm > 0):
             raise ValueError(f"loads_ohm must be positive, not {self.loads_ohm.min():g}")
         self._full = {"V": full_v, "I": full_ma, "VMAX": full_v, "IMAX": full_ma}
+        self._unit = {name: full / FULL_CODE for name, full in self._full.items()}
         self._noise, self._random = noise, np.random.default_rng(seed)
+        self._touched: set[int] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -44,48 +50,87 @@ class Chain:
             name: np.full(self.channels, FULL_CODE if name.endswith("MAX") else 0, np.int64) for name in REGISTERS
         }
         self._by_current = np.zeros(self.channels, bool)
+        self.touch()
 
     def zero(self) -> None:
         """All outputs off; limits stay."""
         self._codes["V"][:] = self._codes["I"][:] = 0
+        self.touch()
 
-    def codes_of(self, name: str, texts: list[str], channel: int) -> Codes:
+    def touch(self) -> None:
+        """Every channel may have changed."""
+        self._touched.update(range(self.channels))
+
+    def codes_of(self, name: str, texts: Sequence[str], channel: int) -> list[int]:
         """Codes of decimal values in V or mA; what is beyond full scale stays beyond."""
         try:
-            values = np.array([float(text) for text in texts])
+            values = [float(text) for text in texts]
         except ValueError:
             raise Refused(BAD_PARAMETER, channel) from None
-        if not np.all(np.isfinite(values) & (values >= 0)):
+        if not all(math.isfinite(value) and value >= 0 for value in values):
             raise Refused(BAD_PARAMETER, channel)
-        return np.asarray(np.rint(np.minimum(values / self._full[name], 2.0) * FULL_CODE), np.int64)
+        full = self._full[name]
+        return [round(min(value / full, 2.0) * FULL_CODE) for value in values]
 
-    def set(self, name: str, channels: Codes, codes: Codes) -> None:
+    def set(self, name: str, channels: Sequence[int], codes: Sequence[int]) -> None:
         """All or nothing: one channel above its limit refuses the whole command."""
-        ceiling = self._codes[f"{name}MAX"][channels] if name in OVER else FULL_CODE
-        over = np.flatnonzero(codes > ceiling)
-        if over.size:
-            raise Refused(OVER[name[0]], int(channels[over[0]]))
-        self._codes[name][channels] = codes
-        if name in OVER:
-            self._by_current[channels] = name == "I"
+        is_output = name in OVER
+        ceilings = self._codes[f"{name}MAX"] if is_output else None
+        for channel, code in zip(channels, codes, strict=True):
+            if code > (FULL_CODE if ceilings is None else ceilings.item(channel)):
+                raise Refused(OVER[name[0]], channel)
+        register, by_current = self._codes[name], name == "I"
+        for channel, code in zip(channels, codes, strict=True):
+            register[channel] = code
+            if is_output:
+                self._by_current[channel] = by_current
+        self._touched.update(channels)
 
     def flowing(self) -> tuple[Floats, Floats]:
         """(C,) volts and (C,) amperes: what was set, unless a limit is reached first."""
-        v, i, v_max, i_max = (self._codes[name] * (self._full[name] / FULL_CODE) for name in REGISTERS)
+        v, i, v_max, i_max = (self._codes[name] * self._unit[name] for name in REGISTERS)
         open_output = np.isinf(self.loads_ohm)
         wanted = np.where(self._by_current, 1e-3 * i, v / self.loads_ohm)
         amperes = np.minimum(wanted, np.minimum(1e-3 * i_max, v_max / self.loads_ohm))
         unloaded = np.minimum(np.where(self._by_current, np.where(i > 0, v_max, 0.0), v), v_max)
         return np.where(open_output, unloaded, amperes * np.where(open_output, 0.0, self.loads_ohm)), amperes
 
-    def readings(self, name: str, channels: list[int]) -> list[str]:
-        """A line a channel: the measured output, or what a limit register holds."""
-        if name in OVER:
+    def flowing_at(self, channel: int) -> tuple[float, float]:
+        """(volts, amperes) of one channel: `flowing` without the arrays."""
+        v, i, v_max, i_max = (self._codes[name].item(channel) * self._unit[name] for name in REGISTERS)
+        load, by_current = self.loads_ohm.item(channel), self._by_current.item(channel)
+        amperes = min(1e-3 * i if by_current else v / load, 1e-3 * i_max, v_max / load)
+        if load == math.inf:
+            return min((v_max if i > 0 else 0.0) if by_current else v, v_max), amperes
+        return amperes * load, amperes
+
+    def changes(self) -> tuple[list[int], list[float], list[float]]:
+        """(channels, volts, amperes) of what was set since the last call."""
+        if not self._touched:
+            return [], [], []
+        channels, self._touched = sorted(self._touched), set()
+        if len(channels) > FEW:
             volts, amperes = self.flowing()
-            values = np.asarray((volts if name == "V" else 1e3 * amperes)[channels], np.float64)
-            if self._noise:
-                values += self._noise * self._full[name] * self._random.standard_normal(len(channels))
+            return channels, volts[channels].tolist(), amperes[channels].tolist()
+        pairs = [self.flowing_at(channel) for channel in channels]
+        return channels, [v for v, _ in pairs], [a for _, a in pairs]
+
+    def readings(self, name: str, channels: Sequence[int]) -> list[str]:
+        """A line a channel: the measured output, or what a limit register holds."""
+        if name not in OVER:
+            values = [self._codes[name].item(channel) * self._unit[name] for channel in channels]
         else:
-            values = np.asarray(self._codes[name][channels] * (self._full[name] / FULL_CODE), np.float64)
+            values = self._outputs(name, channels)
+            if self._noise:
+                values = (np.asarray(values) + self._noise * self._full[name] * self._random.standard_normal(len(channels))).tolist()
         unit = "V" if name[0] == "V" else "mA"
-        return [f"{value:+.6f} {unit}" for value in values.tolist()]
+        return [f"{value:+.6f} {unit}" for value in values]
+
+    def _outputs(self, name: str, channels: Sequence[int]) -> list[float]:
+        """In V or mA."""
+        if len(channels) <= FEW:
+            pairs = [self.flowing_at(channel) for channel in channels]
+            return [v if name == "V" else 1e3 * a for v, a in pairs]
+        volts, amperes = self.flowing()
+        values: list[float] = (volts if name == "V" else 1e3 * amperes)[list(channels)].tolist()
+        return values

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Part = bytes | memoryview | bytearray
-FORMATS = ("<i2", "<u4", "<f4", "<f8")
+FORMATS = ("<i2", "<u4", "<f4", "<f8", "|u1")
 
 
 class Refusal(Exception):

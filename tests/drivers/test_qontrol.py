@@ -151,7 +151,10 @@ def test_a_port_may_use_part_of_the_chain() -> None:
     firmware = QontrolFirmware(modules=3)
     source, link = ready(firmware, first=6, channels=11)
     hold(source, np.arange(1, 12) * 1e-3)
-    assert [request.partition("=")[0] for request in link.asked] == ["IVEC6", "IVEC8", "IVEC16", "Iall?"]
+    (request,) = link.asked
+    commands, queries = request.split("\n")[:3], request.split("\n")[3:]
+    assert commands == ["IVEC6=1.000000,2.000000", "IVEC8=" + ",".join(f"{i}.000000" for i in range(3, 11)), "I16=11.000000"]
+    assert queries == [f"I{channel}?" for channel in range(6, 17)]
     np.testing.assert_allclose(firmware.currents_a[6:17], np.arange(1, 12) * 1e-3, atol=STEP_A)
     assert not firmware.currents_a[[*range(6), *range(17, 24)]].any()
     assert source.spec.names[0] == "ch6"

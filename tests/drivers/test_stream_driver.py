@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drivers.stream_adc import StreamAdc, StreamAdcOptions
+from drivers.stream_banks import WireBank
 from drivers.stream_dac import StreamDac, StreamDacOptions
 from labonn.bench import Bench
 from labonn.clock import SimulatedClock
@@ -474,7 +475,7 @@ def test_whatever_a_dac_replies_the_driver_raises_errors_of_ours_only(op: str, f
     def use() -> None:
         device = StreamDac(wire, StreamDacOptions(3), "input")
         device.prepare(device.spec)
-        device._send(np.zeros((2, 3), "<i2"))
+        device._send(WireBank("dense", (), (np.zeros((2, 3), "<i2"),)))
         device.load(np.zeros((2, 3)), np.array([0, 1]), 1e-5)
         device.arm()
         device.safe()

@@ -180,3 +180,38 @@ def test_no_bytes_whatsoever_break_it(chunks: list[bytes]) -> None:
             assert line
     assert np.all(source.currents_a <= 24e-3 * (1 + 1e-12))
     assert np.all(source.voltages_v <= 12 * (1 + 1e-12))
+
+
+COMMANDS = ["V3=2.5", "I5=10", "IVEC0=1,2,3,4,5,6,7,8", "VMAX5=1", "IMAX3=5", "VVEC8=1,2", "safe", "I99=1", "V3=13", "V16=11", "VMAX16=7"]
+SETS = st.lists(st.sampled_from(COMMANDS), max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(SETS, max_size=5), st.sampled_from([200.0, 2000.0, math.inf]))
+def test_changes_summed_up_are_what_flows(rounds: list[list[str]], load: float) -> None:
+    source, volts, amperes = QontrolFirmware(modules=3, loads_ohm=load), np.full(24, np.nan), np.full(24, np.nan)
+    for commands in [[], *rounds]:
+        for command in commands:
+            ask(source, command)
+        channels, v, a = source.changes()
+        volts[channels], amperes[channels] = v, a
+        np.testing.assert_array_equal(volts, source.voltages_v)
+        np.testing.assert_array_equal(amperes, source.currents_a)
+
+
+def test_only_what_was_set_is_told_as_changed_and_only_once() -> None:
+    source = QontrolFirmware(modules=30, loads_ohm=1000.0)
+    assert source.changes()[0] == list(range(240))
+    assert source.changes() == ([], [], [])
+    ask(source, "VMAX7=2")
+    ask(source, "IVEC6=1,10")
+    ask(source, "I9=99")  # refused
+    ask(source, "I8?")
+    channels, volts, amperes = source.changes()
+    assert channels == [6, 7]
+    assert volts == pytest.approx([1.0, 2.0], abs=STEP_V)
+    assert amperes == pytest.approx([1e-3, 2e-3], abs=STEP_A)
+    source.loads_ohm[6] = math.inf
+    assert source.changes()[0] == list(range(240))
+    source.power_cycle()
+    assert source.changes()[2] == [0.0] * 240

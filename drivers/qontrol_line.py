@@ -1,0 +1,52 @@
+"""The serial line to a chain of Qontrol sources: asks, checks what was answered, and tries again where that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from drivers.qontrol_ascii import check_ok, lines_of
+from labonn.errors import LinkClosedError, LinkError, UnknownStateError
+from labonn.links import Link
+
+TRIES = 3  # of a safe command: a link reports a stale reply once, and is clean afterwards
+
+
+class QontrolLine:
+    """What is sent and answered on one link; `port` is for messages."""
+
+    def __init__(self, link: Link, port: str) -> None:
+        self._link, self._port = link, port
+
+    def ask(self, request: bytes, lines: int = 1) -> list[str]:
+        """The lines of the reply; none of them is an error line."""
+        return lines_of(self._port, request, self._link.exchange(request, lines), lines)
+
+    def set(self, commands: Sequence[str], queries: Sequence[str] = ()) -> list[str]:
+        """Sets, all of them answered by `OK`, and the answers to queries joined to them."""
+        lines = self.ask("\n".join([*commands, *queries]).encode(), len(commands) + len(queries))
+        check_ok(self._port, lines[: len(commands)])
+        return lines[len(commands) :]
+
+    def insist(self, action: Callable[[], object]) -> None:
+        """Do `action` again after a passing link error."""
+        for attempt in range(TRIES):
+            try:
+                action()
+                return
+            except LinkError as problem:
+                if isinstance(problem, LinkClosedError) or attempt == TRIES - 1:
+                    raise
+
+    def forget_power_up(self) -> None:
+        """A power-up before now does no harm."""
+        if unasked := getattr(self._link, "unasked", None):
+            unasked.clear()
+
+    def check_power(self, name: str) -> None:
+        """Raise UnknownStateError if the source has said unasked that it has just powered up."""
+        if getattr(self._link, "unasked", None):
+            raise UnknownStateError(f"{self._port}: {name} powered up by itself (E90): its limits are lost; open the bench again")
+
+    def close(self) -> None:
+        """Let go of the link."""
+        self._link.close()

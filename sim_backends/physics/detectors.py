@@ -109,13 +109,14 @@ class HomodyneArray:
         self._key: tuple[float, int] | None = None
         self._gain = self._dark = Constant(np.zeros(count))
 
-    def volts(self, fields: Floats, now_s: float, phase_rad: float = 0.0, dwell_s: float = 0.0) -> Floats:
+    def volts(self, fields: Floats, now_s: float, phase_rad: float = 0.0, dwell_s: float = 0.0, noisy: bool = True) -> Floats:
         """(T, D) volts of `fields` (T, D) in front of the taps, in saturation fields; dtype kept.
 
         Args:
             fields: real fields.
             now_s: bench time.
             phase_rad: common phase between signal and local oscillator (`Laser.phase_rad`).
+            noisy: false gives what a reading is on the mean.
             dwell_s: over which a reading is averaged; narrows the noise bandwidth to 1/(2 dwell_s) where that is less.
         """
         key = (phase_rad, self._drift.key(now_s))
@@ -124,7 +125,7 @@ class HomodyneArray:
             self._dark, self._key = Constant(self.dark_v + self._drift.values(now_s)), key
         volts = np.multiply(fields, self._gain.like(fields))
         volts += self._dark.like(fields)
-        if self._sigma_v:
+        if self._sigma_v and noisy:
             noise = self._noise.normal(fields.shape, fields.dtype)
             noise *= self._sigma_v * min(1.0, (2 * dwell_s * self._bandwidth_hz) ** -0.5 if dwell_s else 1.0)
             volts += noise

@@ -12,6 +12,7 @@ from labonn.channels import Floats
 from labonn.errors import ProcedureError
 
 Params = list[Floats]
+Rate = float | Callable[[int], float]  # learning rate, or of each step, counted from 0
 
 
 class Optimizer(NamedTuple):
@@ -33,22 +34,22 @@ class AdamState:
     second: Params
 
 
-def sgd(learning_rate: float) -> Optimizer:
-    """Plain stochastic gradient descent: p <- p - lr g."""
-    _check_rate(learning_rate)
+def sgd(learning_rate: Rate) -> Optimizer:
+    """Plain stochastic gradient descent: p <- p - lr g; the state is the number of steps."""
+    rate_of = _schedule(learning_rate)
 
-    def update(grads: Sequence[Floats], state: None, params: Params) -> tuple[Params, None]:
+    def update(grads: Sequence[Floats], state: int, params: Params) -> tuple[Params, int]:
         for p, g in zip(params, grads, strict=True):
-            g *= p.dtype.type(learning_rate)
+            g *= p.dtype.type(rate_of(state))
             p -= g
-        return params, state
+        return params, state + 1
 
-    return Optimizer(lambda params: None, update)
+    return Optimizer(lambda params: 0, update)
 
 
-def adam(learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
+def adam(learning_rate: Rate, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
     """Adam (Kingma & Ba 2015, algorithm 1, in the form that folds both bias corrections into the step)."""
-    _check_rate(learning_rate)
+    rate_of = _schedule(learning_rate)
 
     def init(params: Sequence[Floats]) -> AdamState:
         first, second = ([np.zeros_like(p) for p in params] for _ in range(2))
@@ -57,7 +58,7 @@ def adam(learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon
     def update(grads: Sequence[Floats], state: AdamState, params: Params) -> tuple[Params, AdamState]:
         step = state.step + 1
         root = np.sqrt((1 - beta2) / (1 - beta2**step))
-        rate, eps = learning_rate * (1 - beta1) / (1 - beta1**step) / root, epsilon / root
+        rate, eps = rate_of(state.step) * (1 - beta1) / (1 - beta1**step) / root, epsilon / root
         for p, g, m, v in zip(params, grads, state.first, state.second, strict=True):
             real = p.dtype.type
             m *= real(beta1)
@@ -75,9 +76,12 @@ def adam(learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon
     return Optimizer(init, update)
 
 
-def _check_rate(learning_rate: float) -> None:
-    if not 0 < learning_rate < float("inf"):
-        raise ProcedureError(f"learning rate {learning_rate:g}: a positive, finite number is wanted")
+def _schedule(learning_rate: Rate) -> Callable[[int], float]:
+    """A rate for every step; a schedule is checked at its first one."""
+    first = learning_rate(0) if callable(learning_rate) else learning_rate
+    if not 0 < first < float("inf"):
+        raise ProcedureError(f"learning rate {first:g}: a positive, finite number is wanted")
+    return learning_rate if callable(learning_rate) else lambda step: first
 
 
 BY_NAME = {"adam": adam, "sgd": sgd}

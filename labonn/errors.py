@@ -61,5 +61,9 @@ class RefusedError(InstrumentError):
     """The instrument refused a command; the message carries its own words."""
 
 
+class ReadingError(InstrumentError):
+    """A detector gave something that cannot be a reading: not a number, or the same for all light."""
+
+
 class UnknownStateError(InstrumentError):
     """Read-back differs from what was set, or cannot be had: do not trust the output."""

@@ -24,7 +24,8 @@ class Procedure:
 
     It has a docstring (its first line is the summary), `options(parser)` that adds its own options, and
     `main(bench, args, run)` that returns a result: a mapping or a dataclass of plain values.
-    It may have `bench_file(args)`, the TOML text of the bench it wants if no other is given, and
+    It may have `bench_file(args)`, the TOML text of the bench it wants if no other is given (of several, whose names are in `benches`,
+    the one named by `args.bench_name`), and
     `check(args)`, called before anything is opened, which raises a LabonnError for options that make no sense.
     """
 

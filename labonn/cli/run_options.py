@@ -31,7 +31,8 @@ def parser_of(procedure: Procedure | None) -> Parser:
     parser = Parser(prog=f"labonn run {name}", usage=usage, description=_description(procedure))
     parser.add_argument("procedure", metavar="PROCEDURE", help="one of `labonn procedures`, or a Python file; before its own options")
     group = parser.add_argument_group("the run")
-    group.add_argument("--bench", type=Path, metavar="FILE", help="which instruments, on which links (without it the procedure's own)")
+    which = "which instruments, on which links (without it the procedure's own; some have several, by name)"
+    group.add_argument("--bench", type=Path, metavar="FILE", help=which)
     group.add_argument("--dry-run", action="store_true", help="simulated instruments in place of the links; nothing real is touched")
     group.add_argument("--ideal", action="store_true", help="(dry run) every imperfection of the simulated bench off")
     group.add_argument("--real-time", action="store_true", help="(dry run) waits last as long as they would")
@@ -61,10 +62,15 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     for option in SIMULATION_OPTIONS:
         if getattr(args, option) and not args.dry_run:
             raise ProcedureError(f"--{option.replace('_', '-')} is about simulated instruments; it needs --dry-run")
+    own: tuple[str, ...] = getattr(procedure.module, "benches", ())
+    args.bench_name = str(args.bench) if str(args.bench) in own else None
+    if args.bench_name:
+        args.bench = None
     if args.bench is None and procedure.hook("bench_file") is None:
         raise ProcedureError(f"{procedure.name} has no bench of its own; give one with --bench FILE")
     if args.bench is not None and not args.bench.is_file():
-        raise BenchFileError(f"--bench {args.bench}: {'is a folder' if args.bench.is_dir() else 'no such file'}")
+        names = f"; {procedure.name} has benches of its own: {', '.join(own)}" if own else ""
+        raise BenchFileError(f"--bench {args.bench}: {'is a folder' if args.bench.is_dir() else 'no such file'}{names}")
     own_check = procedure.hook("check")
     if own_check is not None:
         own_check(args)

@@ -1,4 +1,4 @@
-"""Bench files, and the text of one for other sizes."""
+"""The text of a bench file for a vapour-cell network of any size."""
 
 from __future__ import annotations
 

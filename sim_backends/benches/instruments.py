@@ -75,6 +75,10 @@ class Instruments:
         first, count = int(getattr(options, "first", 0)), _channels(self._file.ports[port])
         return np.concatenate([getattr(emulator, attribute)[first : first + count] for emulator in self._emulators[port]])
 
+    def channels(self, port: str) -> int:
+        """Channels that the port uses of each of its instruments."""
+        return _channels(self._file.ports[port])
+
     def stand_ins(self) -> dict[str, StandIn]:
         """Sizes of all ports."""
         return {n: StandIn(_channels(p) * len(p.links), getattr(p.options, "shape", None)) for n, p in self._file.ports.items()}

@@ -16,8 +16,9 @@ from labonn.gradients import Estimates, OnChip, adjoint, aware, central, forward
 from labonn.gradients.adjoint import PORTS
 from labonn.planner import Planner
 
-METHODS = ("central", "forward", "subset", "spsa", "walsh", "lagged", "shift", "adjoint", "aware")
+METHODS = ("central", "blocked", "forward", "subset", "spsa", "walsh", "lagged", "shift", "adjoint", "aware")
 SETTLE_TAUS, LAGGED_TAUS = 5.0, 2.0
+DITHERED = 8  # methods that move all parameters at once move each less by this
 SHARE = 10  # a tenth of the parameters for methods that take some
 
 
@@ -26,7 +27,7 @@ class MethodSettings:
     """How to measure gradients.
 
     Attributes:
-        name: one of METHODS, or "auto". step: of perturbations in radians; None: as STEPS has it. repeats: of every perturbation.
+        name: one of METHODS, or "auto". step: of perturbations in radians; None: STEPS, an eighth of that where all move. repeats: of every perturbation.
         coordinates: moved by "subset"; pairs: of "spsa"; None: a tenth of the parameters.
         settle: shots thrown away at the start of a setting; None: what the lag needs.
         budget_s: bench seconds that a gradient of "auto" may take; None: what is best. seed: of random directions.
@@ -59,19 +60,25 @@ class Gradients:
         moved: (P,) bool, parameters that are trained; subsets are drawn from these. clock: bench seconds.
 
     Attributes:
-        planner: of "auto", else None.
+        planner: of "auto", else None. slots: of the method, which the objective has been given.
     """
 
     def __init__(self, objective: OnChip, settings: MethodSettings, moved: NDArray[np.bool_], clock: Callable[[], float]) -> None:
         self._settings, self._moved = settings, moved
         self._rng = np.random.default_rng([settings.seed, 2])
         kind = objective.optics.design.coupler
-        self._step = settings.step or STEPS[kind]
+        dithered = settings.name in ("spsa", "walsh", "lagged")
+        self._step = settings.step or STEPS[kind] / (DITHERED if dithered else 1)
+        if settings.name == "lagged" and not objective.slots.tau_s:
+            raise ProcedureError("lagged: these parameters follow at once, or are waited for; there is no lag to model (use walsh)")
         taus = LAGGED_TAUS if settings.name == "lagged" else SETTLE_TAUS
         settle = settings.settle
         if settle is None:
             settle = int(np.ceil(taus * objective.slots.tau_s / objective.slots.dwell_s))
-        objective.slots = replace(objective.slots, settle=settle)
+        self.slots = replace(objective.slots, settle=settle)
+        if settings.name == "auto":  # the planner measures the lag itself
+            self.slots = replace(objective.slots, settle=settings.settle or 0, tau_s=0.0)
+        objective.slots = self.slots
         self.planner: Planner | None = None
         self._told = 0
         if settings.name == "auto":
@@ -83,7 +90,9 @@ class Gradients:
         if self.planner is None:
             return self._settings.name
         chosen = self.planner.choice
-        return "auto" if chosen is None else f"auto: {chosen.described}"
+        if chosen is None:
+            return "auto"
+        return f"auto: {chosen.method}" + (f", step {chosen.step:.2g} rad" if chosen.step else "")
 
     def news(self) -> list[str]:
         """What the planner has decided since the last call."""
@@ -104,6 +113,7 @@ class Gradients:
             return lagged(objective, theta, step, tau_s=objective.slots.tau_s, rng=rng)
         methods: dict[str, Callable[[], Estimates]] = {
             "central": lambda: central(objective, theta, step, subset=some, repeats=s.repeats, scaled=False),
+            "blocked": lambda: central(objective, theta, step, subset=some, blocked=True, scaled=False),
             "forward": lambda: forward(objective, theta, step),
             "spsa": lambda: spsa(objective, theta, step, s.pairs or -(-len(some) // SHARE), rng),
             "walsh": lambda: walsh(objective, theta, step, rng=rng),

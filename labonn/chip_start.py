@@ -16,6 +16,7 @@ from labonn.insilico import accuracy, train_believed
 from labonn.mapping import chip_parameters
 
 ATTENUATED = 1.0  # rad, of attenuators that are to be trained: at 0, full transmission, they have no slope
+SHARES = {"pt": 0.5, "rotation": 0.9, "mzi": 0.9}  # of the range, from which random parameters are drawn
 BELIEVED_STEPS, BELIEVED_BATCH = 2000, 256
 BELIEVED_RATES = {"pt": 0.01, "rotation": 0.05, "mzi": 0.05}
 
@@ -38,7 +39,7 @@ def start_from(start: str, objective: OnChip, pictures: Pictures, settings: Chip
         told(f"start from {start} ({words}); {outside} of {len(theta)} parameters were outside the limits and are at them now")
         return np.clip(theta, *limits)
     model = objective.optics.model
-    theta = model.random(np.random.default_rng([settings.seed, 0]), limits, 1.0)
+    theta = model.random(np.random.default_rng([settings.seed, 0]), limits, SHARES[model.coupler.kind])
     if model.coupler.kind != "pt":
         theta[model.amplifiers] = ATTENUATED if settings.train == "all" else 0.0
     theta = np.clip(theta, *limits)

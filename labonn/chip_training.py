@@ -16,7 +16,6 @@ from labonn.optimizers import BY_NAME, Optimizer
 from labonn.shots import Ints, Readings, ShotTable
 
 Plan = Generator[ShotTable, Readings, Any]
-Method = Callable[[OnChip, Floats], Generator[ShotTable, Readings, Estimate]]
 TRAINED = ("theta", "all")
 STEPS = {"pt": 0.04, "rotation": 0.2, "mzi": 0.2}  # rad, of perturbations
 CHECKED = 2000  # validation images after a stretch of steps
@@ -98,14 +97,15 @@ class ChipTraining:
 
     Attributes:
         objective: the chip. pictures, settings: what and how. grown: the result so far. method: makes a gradient at parameters.
-        moved: (P,) parameters that are trained. began_s: bench second of the first step.
+        peaks: port -> largest volts seen, for its range. moved: (P,) parameters that are trained. began_s: bench second of the first step.
     """
 
     objective: OnChip
     pictures: Pictures
     settings: ChipSettings
     grown: Grown
-    method: Method = central_by_default
+    method: Any = central_by_default
+    peaks: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.began_s, self._time_s, self._clock = 0.0, 0.0, _no_clock

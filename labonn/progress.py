@@ -18,13 +18,15 @@ class Progress:
         total_steps: steps of the whole run.
         mode: "auto" draws a bar if `stream` is a terminal and prints a line an epoch otherwise.
         stream: where to; None is stderr.
-        title: stands before the lines.
+        title: stands before the lines. unit: what `epoch` counts.
     """
 
-    def __init__(self, total_steps: int, mode: Mode = "auto", stream: TextIO | None = None, title: str = "training") -> None:
+    def __init__(
+        self, total_steps: int, mode: Mode = "auto", stream: TextIO | None = None, title: str = "training", unit: str = "epoch"
+    ) -> None:
         self._stream = stream if stream is not None else sys.stderr
         self._mode: Mode = ("live" if self._stream.isatty() else "plain") if mode == "auto" else mode
-        self._total, self._title = total_steps, title
+        self._total, self._title, self._unit = total_steps, title, unit
         self._step = self._shots = 0
         self._first_step: int | None = None
         self._epoch: int | None = None
@@ -78,7 +80,7 @@ class Progress:
 
     def _text(self) -> str:
         elapsed_s = max(time.monotonic() - self._start_s, 1e-9)
-        parts = [] if self._epoch is None else [f"epoch {self._epoch}"]
+        parts = [] if self._epoch is None else [f"{self._unit} {self._epoch}"]
         if self._bar is None:
             parts.append(f"step {self._step}/{self._total}")
         if "loss" in self._values:

@@ -106,9 +106,9 @@ class Run:
         """Save what `arrays()` returns as <name>.npz when the run ends, however it ends."""
         self._kept[name] = arrays
 
-    def progress(self, total_steps: int) -> Progress:
+    def progress(self, total_steps: int, unit: str = "epoch") -> Progress:
         """A progress display as this run's command line wants it."""
-        return Progress(total_steps, self.mode, title=self.procedure)
+        return Progress(total_steps, self.mode, title=self.procedure, unit=unit)
 
     def finish(self, result: Any = None, status: str = "finished", problem: str | None = None) -> None:
         """Write what was kept, metrics.csv and result.json."""

@@ -1,4 +1,4 @@
-"""Train a photonic chip by gradients measured on it (Deng & Khajavikhan 2021): PT-symmetric gain meshes, MZI heater meshes.
+"""Train a photonic chip by gradients that are measured on it (Deng & Khajavikhan 2021).
 
 Every parameter is a current or a voltage. The mini-batch's loss is measured
 with parameters moved this way and that, and what the loss does is the
@@ -8,6 +8,7 @@ gradient; no model of the chip is needed, and none is right enough.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from labonn.runs import Run
 from procedures.benches.chips import BENCHES, chip_bench
 
 benches = BENCHES
-RATES = {"pt": 3e-3, "rotation": 2e-2, "mzi": 2e-2}
+RATES = {"pt": 1e-2, "rotation": 4e-2, "mzi": 4e-2}
 REACH = 0.2  # rad, of PT couplers (the paper's |theta| <= 0.2)
 PROBE = {"pt": 0.05, "rotation": 0.5, "mzi": 0.5}  # rad, by which parameters are moved to see whether they do anything
 
@@ -44,7 +45,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--optimizer", choices=tuple(BY_NAME), default="adam", help="what makes steps of gradients (default %(default)s)")
     add("--steps", type=int, default=300, metavar="N", help="of the optimizer (default %(default)s)")
     add("--batch", type=int, default=64, metavar="N", help="images a step (default %(default)s)")
-    add("--lr", type=float, metavar="R", help="learning rate (default: 3e-3 for PT chips, 2e-2 for heaters; sgd: 10 times that)")
+    add("--lr", type=float, metavar="R", help="learning rate (default: 1e-2 for PT chips, 4e-2 for heaters; sgd: 10 times that)")
     add("--no-decay", action="store_true", help="keep the learning rate; without this it falls as a half cosine")
     add("--report", type=int, default=20, metavar="N", help="steps between rows of the metrics (default %(default)s)")
     add("--hardware-time", type=float, metavar="S", help="train for so many seconds of bench time, in at most --steps; the rate falls over them")
@@ -78,7 +79,7 @@ def bench_file(args: argparse.Namespace) -> str:
     return chip_bench(name, args.sizes, args.coupler, args.activation, args.readout, monitors)
 
 
-def check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace, text: Callable[[argparse.Namespace], str] = bench_file) -> None:
     """Refuse options that make no sense, before anything is opened."""
     _settings(args, "pt", 0)
     _method(args, 0)
@@ -88,7 +89,7 @@ def check(args: argparse.Namespace) -> None:
             raise ProcedureError(f"--{name.replace('_', '-')} {value}: more than 0 is wanted")
     data = load(args.data)
     if args.bench is None:
-        optics = ChipOptics.of(parse(bench_file(args), "bench.toml"))
+        optics = ChipOptics.of(parse(text(args), "bench.toml"))
         pooled(data.train_images[:1], data.rows, data.cols, optics.design.sizes[0])
     if args.start not in ("random", "believed") and not Path(args.start).is_file():
         raise ProcedureError(f"--start {args.start}: random, believed, or an .npz file; there is no such file")
@@ -97,6 +98,14 @@ def check(args: argparse.Namespace) -> None:
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Train on the open bench; parameters, metrics and a figure go to the run's folder."""
     data, optics = load(args.data), ChipOptics.of(bench.file)
+    training = ready(bench, args, run, data, optics)
+    plan_first(bench, training)
+    _train(bench, training, args, run)
+    return _result(bench, training, data, args, run)
+
+
+def ready(bench: Bench, args: argparse.Namespace, run: Run, data: DataSet, optics: ChipOptics) -> ChipTraining:
+    """A training with everything in the instruments' memories, dark levels measured, ranges fitted and dead channels left out."""
     check_ports(optics, bench.specs, bench.file.name)
     pictures = pictures_of(data, optics.design.sizes[0], args.limit, run.seed)
     if data.classes > optics.design.sizes[2]:
@@ -106,12 +115,21 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     theta = start_from(args.start, objective, pictures, settings, run.event)
     grown = Grown(theta, theta.copy())
     run.keep("weights", lambda: {"best": grown.best, "last": grown.theta, "best_step": grown.best_step})
-    peaks = _prepare(bench, objective, pictures, theta)
     training = ChipTraining(objective, pictures, settings, grown)
+    training.peaks = _prepare(bench, objective, pictures, theta)
     training.moved &= ~_dead(bench, objective, pictures, theta, run)
-    training.method = gradients = Gradients(objective, _method(args, run.seed), training.moved, bench.clock.now)
-    _train(bench, training, gradients, args, run, peaks)
-    return _result(bench, training, data, gradients, args, run)
+    training.method = Gradients(objective, _method(args, run.seed), training.moved, bench.clock.now)
+    return training
+
+
+def plan_first(bench: Bench, training: ChipTraining) -> None:
+    """What the planner measured and chose, on the screen; later plans go to the events."""
+    planner = training.method.planner
+    if planner is not None:
+        rows = training.pictures.train[: training.settings.batch]
+        training.objective.show(rows, training.pictures.labels[rows])
+        bench.run(planner.plan(training.grown.theta))
+        print("\n".join(planner.log))
 
 
 def _prepare(bench: Bench, objective: OnChip, pictures: Pictures, theta: Floats) -> dict[str, float]:
@@ -135,17 +153,17 @@ def _dead(bench: Bench, objective: OnChip, pictures: Pictures, theta: Floats, ru
     return dead
 
 
-def _train(bench: Bench, training: ChipTraining, gradients: Gradients, args: argparse.Namespace, run: Run, peaks: dict[str, float]) -> None:
-    settings, grown = training.settings, training.grown
+def _train(bench: Bench, training: ChipTraining, args: argparse.Namespace, run: Run) -> None:
+    settings, grown, gradients = training.settings, training.grown, training.method
     if args.hardware_time:
         training.until(args.hardware_time, bench.clock.now)
-    with run.progress(settings.steps) as progress:
+    with run.progress(settings.steps, "report") as progress:
 
         def watch(now: Grown, loss: float) -> None:
-            for told in widen(bench.ports, bench.specs, peaks):
+            for told in widen(bench.ports, bench.specs, training.peaks):
                 run.event(f"step {now.steps}: {told}")
-            for told in gradients.news():
-                run.event(f"step {now.steps}: {told}")
+            if news := gradients.news():
+                run.event(f"step {now.steps}: " + "\n".join(news))
             seen = now.metrics[-1]["validation_accuracy"] if now.metrics else None
             progress.update(now.steps, training.objective.shots, loss=loss, accuracy=seen, epoch=len(now.metrics) + 1)
 
@@ -156,14 +174,14 @@ def _train(bench: Bench, training: ChipTraining, gradients: Gradients, args: arg
         run.event(f"in {count} of {grown.steps} gradients: {note}")
 
 
-def _result(bench: Bench, training: ChipTraining, data: DataSet, gradients: Gradients, args: argparse.Namespace, run: Run) -> dict[str, Any]:
+def _result(bench: Bench, training: ChipTraining, data: DataSet, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     objective, grown, pictures = training.objective, training.grown, training.pictures
     outputs = bench.run(objective.images(grown.best, pictures.test))
     labels = pictures.labels[pictures.test]
     counts = f"{len(pictures.train):,} training, {len(pictures.validation):,} validation, {len(pictures.test):,} test images"
     design = objective.optics.design
     result: dict[str, Any] = {"data": f"{data.name}: {counts}", "network": "-".join(map(str, design.sizes)), "coupler": design.coupler}
-    result |= {"gradient": gradients.described, "trained_parameters": int(training.moved.sum())}
+    result |= {"gradient": training.method.described, "trained_parameters": int(training.moved.sum())}
     result |= {"best_step": grown.best_step, "validation_accuracy": grown.best_accuracy}
     result["test_accuracy"] = float(np.mean(outputs.argmax(axis=1) == labels))
     result |= {"steps": grown.steps, "evaluations": objective.settings, "shots": bench.shots, "exchanges": bench.exchanges}

@@ -1,0 +1,129 @@
+"""Methods side by side: the same gradient measured many times by each, against a careful reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.bench import Bench
+from labonn.channels import Floats
+from labonn.chip_methods import Gradients, MethodSettings
+from labonn.chip_training import STEPS
+from labonn.gradients import Estimate, OnChip, central
+from labonn.shots import Ints
+
+FINER = 0.5  # of the usual step, for the reference: a quarter of the bias
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a method gave.
+
+    Attributes:
+        gradients: (N, P) as measured. error: rms over parameters and repetitions of what they are off the reference of their turn.
+        reported: rms of the standard errors they came with. seconds, settings: of bench time and hardware evaluations, a gradient.
+        chosen, predicted: of "auto": what it is, and (rms error, seconds) as planned.
+    """
+
+    gradients: Floats
+    error: float
+    reported: float
+    seconds: float
+    settings: float
+    chosen: str = ""
+    predicted: tuple[float, float] | None = None
+
+    @staticmethod
+    def lines(found: Mapping[str, Compared]) -> list[str]:
+        """A table of 80 columns."""
+        lines = [f"{'method':<10}{'error':>11}{'reported':>11}{'time (s)':>11}{'settings':>10}"]
+        for name, one in found.items():
+            lines.append(f"{name:<10}{one.error:>11.3g}{one.reported:>11.3g}{one.seconds:>11.4g}{one.settings:>10.0f}  {one.chosen}"[:80])
+        return lines
+
+
+def compare(
+    bench: Bench, objective: OnChip, theta: Floats, moved: NDArray[np.bool_], args: Any, seed: int
+) -> tuple[Floats, dict[str, Compared]]:
+    """((moved,) reference gradient, method -> what it gave).
+
+    Args:
+        moved: (P,) parameters that count. args: options of the procedure: methods, times, reference, step, repeats, ...
+    """
+    some, step = np.flatnonzero(moved), args.step or STEPS[objective.optics.design.coupler]
+    methods = {name: _method(objective, name, args, moved, seed, bench) for name in args.methods}
+    for method in methods.values():
+        if method.planner is not None:
+            bench.run(method.planner.plan(theta))
+    taken: dict[str, list[tuple[Estimate, float, int]]] = {name: [] for name in methods}
+    careful, repeats = [], -(-args.reference // args.times)
+    for _ in range(args.times):  # by turns, so that what drifts drifts for all
+        for name, method in methods.items():
+            start, count, before = bench.clock.now(), objective.settings, objective.slots
+            objective.slots = method.slots
+            estimate = bench.run(method(objective, theta))
+            objective.slots = before
+            taken[name].append((estimate, bench.clock.now() - start, objective.settings - count))
+        careful.append(bench.run(central(objective, theta, FINER * step, subset=some, repeats=repeats, scaled=False)).gradient[some])
+    trend = _trend(np.stack(careful))
+    return trend.mean(axis=0), {name: _summed(taken[name], trend, some, methods[name]) for name in methods}
+
+
+def _trend(careful: Floats) -> Floats:
+    """(N, P) straight lines through the references of all turns: where a bench drifts, so does the gradient itself."""
+    turns = np.arange(len(careful)) - (len(careful) - 1) / 2
+    return np.asarray(careful.mean(axis=0) + turns[:, None] * (turns @ careful) / np.sum(turns**2))
+
+
+def _method(objective: OnChip, name: str, args: Any, moved: NDArray[np.bool_], seed: int, bench: Bench) -> Gradients:
+    settings = MethodSettings(name, args.step, args.repeats, args.coordinates, args.pairs, args.settle, args.budget, seed)
+    before = objective.slots
+    method = Gradients(objective, settings, moved, bench.clock.now)
+    objective.slots = before
+    return method
+
+
+def _summed(taken: Sequence[tuple[Estimate, float, int]], trend: Floats, some: Ints, method: Gradients) -> Compared:
+    gradients = np.stack([one.gradient[some] for one, _, _ in taken])
+    error = float(np.sqrt(np.mean((gradients - trend) ** 2)))
+    reported = float(np.sqrt(np.mean([one.standard_error[some] ** 2 for one, _, _ in taken])))
+    seconds, settings = (float(np.mean([one[place] for one in taken])) for place in (1, 2))
+    choice = method.planner.choice if method.planner is not None else None
+    if choice is None:
+        return Compared(gradients, error, reported, seconds, settings)
+    predicted = float(np.hypot(choice.standard_error, choice.bias)), choice.seconds
+    return Compared(gradients, error, reported, seconds, settings, choice.method, predicted)
+
+
+def compared_figure(reference: Floats, found: Mapping[str, Compared], path: Path) -> None:
+    """Draw mean errors along the parameters, in the order in which they were measured, and all errors beside the reported ones."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    colours = dict(zip(found, ("#c2571a", "#1f5a8a", "#7fb36b", "#b58cc4", "#d0a85c", "#222222", "#8a8a8a", "#4c8fbf"), strict=False))
+    window = max(1, len(reference) // 40)
+    for name, one in found.items():
+        off = one.gradients.mean(axis=0) - reference
+        smooth = np.convolve(off, np.ones(window) / window, mode="valid")
+        left.plot(np.arange(len(smooth)) + window / 2, smooth, color=colours.get(name, "#555555"), lw=1.4, label=name)
+    left.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
+    left.set(title=f"Mean error, averaged over {window} parameters", xlabel="parameter", ylabel="error of the gradient (1/rad)")
+    left.legend(frameon=False, ncols=2)
+    places = np.arange(len(found))
+    right.bar(places - 0.2, [one.error for one in found.values()], 0.38, color=[colours.get(n, "#555555") for n in found], label="found")
+    right.bar(places + 0.2, [one.reported for one in found.values()], 0.38, color="#d9d9d9", label="reported")
+    right.set_xticks(places, list(found))
+    right.set(title="rms error of one gradient", ylabel="1/rad", yscale="log")
+    right.legend(["found (coloured)", "reported"], frameon=False)
+    for axes in (left, right):
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    figure.savefig(path)

@@ -1,0 +1,96 @@
+"""Measure one gradient by several methods, many times, and compare errors, predictions and bench time.
+
+The reference is a careful measurement on the same bench: central differences
+with a small step and many repeats. Error bars that the methods report, and
+what the planner predicted, stand beside what is then found.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from labonn.bench import Bench
+from labonn.channels import Floats
+from labonn.chip_compare import Compared, compare, compared_figure
+from labonn.chip_methods import METHODS
+from labonn.chip_training import ChipTraining
+from labonn.chips import ChipOptics
+from labonn.data import load
+from labonn.errors import ProcedureError
+from labonn.runs import Run
+from procedures import train_chip
+
+benches = train_chip.benches
+SHOWN = ("blocked", "central", "forward", "walsh", "auto")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The procedure's own options, beside those of train_chip that say what the chip is and where it starts."""
+    train_chip.options(parser)
+    add = parser.add_argument
+    add("--methods", nargs="+", choices=("auto", *METHODS), default=list(SHOWN), help="to compare (default: %(default)s)")
+    add("--times", type=int, default=6, metavar="N", help="gradients by each method (default %(default)s)")
+    add("--reference", type=int, default=24, metavar="N", help="repeats of the reference (default %(default)s)")
+    add("--first", type=int, default=0, metavar="N", help="steps of training before, by the method of --gradient (default %(default)s)")
+    add("--simulate", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the procedure's own bench, as laser.rin_db_per_hz=-100")
+
+
+def bench_file(args: argparse.Namespace) -> str:
+    """The bench of train_chip, with other simulated imperfections."""
+    return train_chip.bench_file(args) + simulated(args.simulate)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that make no sense, before anything is opened."""
+    for name in ("times", "reference"):
+        if getattr(args, name) < 2:
+            raise ProcedureError(f"--{name} {getattr(args, name)}: at least 2")
+    if args.simulate and args.bench is not None:
+        raise ProcedureError("--simulate is for the procedure's own benches; write the settings into the bench file")
+    train_chip.check(args, bench_file)
+
+
+def simulated(pairs: list[str]) -> str:
+    """Lines of the [simulation] table for KEY=VALUE or PART.KEY=VALUE."""
+    tables: dict[str, list[str]] = {"": []}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        part, _, key = name.rpartition(".")
+        if not found or not key:
+            raise ProcedureError(f"--simulate {pair}: KEY=VALUE or PART.KEY=VALUE is wanted")
+        tables.setdefault(part, []).append(f"{key} = {value}\n")
+    own = "".join(tables.pop(""))
+    return own + "".join(f"\n[simulation.{part}]\n{''.join(lines)}" for part, lines in tables.items())
+
+
+def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
+    """Compare on the open bench; arrays and a figure go to the run's folder."""
+    training, theta = _started(bench, args, run)
+    objective = training.objective
+    rows = training.pictures.train[: args.batch]
+    objective.show(rows, training.pictures.labels[rows])
+    reference, found = compare(bench, objective, theta, training.moved, args, run.seed)
+    for line in Compared.lines(found):
+        print(line)
+    run.save_arrays("gradients", reference=reference, **{name: one.gradients for name, one in found.items()})
+    run.save_figure("errors", lambda path: compared_figure(reference, found, path))
+    result: dict[str, Any] = {"parameters": int(training.moved.sum()), "gradient_norm": float(np.linalg.norm(reference))}
+    for name, one in found.items():
+        result[f"{name}_error"], result[f"{name}_reported"], result[f"{name}_time_s"] = one.error, one.reported, one.seconds
+    auto = found.get("auto")
+    if auto is not None and auto.predicted is not None:
+        result |= {"auto_chose": auto.chosen, "auto_predicted_error": auto.predicted[0], "auto_predicted_time_s": auto.predicted[1]}
+    return result | {"bench_time_s": bench.clock.now()}
+
+
+def _started(bench: Bench, args: argparse.Namespace, run: Run) -> tuple[ChipTraining, Floats]:
+    """A training that is ready, and the parameters to compare at."""
+    data, optics = load(args.data), ChipOptics.of(bench.file)
+    training = train_chip.ready(bench, args, run, data, optics)
+    for _ in range(args.first):
+        bench.run(training.step())
+    return training, training.grown.theta
+

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,9 +125,9 @@ class Gradients:
         return methods[s.name]()
 
 
-def cheap(objective: OnChip, step: float) -> dict[str, Callable[[OnChip, Floats], Estimates]]:
-    """Gradients that cost a few passes, where the bench has what they need."""
-    found: dict[str, Callable[[OnChip, Floats], Estimates]] = {}
+def cheap(objective: OnChip, step: float) -> dict[str, Callable[[Any, Floats], Estimates]]:
+    """Gradients that cost a few passes, where the bench has what they need; they are called with this objective."""
+    found: dict[str, Callable[[Any, Floats], Estimates]] = {}
     design = objective.optics.design
     if "hidden" in objective.specs and design.readout == "homodyne":
         found["aware"] = aware

@@ -35,12 +35,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--times", type=int, default=6, metavar="N", help="gradients by each method (default %(default)s)")
     add("--reference", type=int, default=24, metavar="N", help="repeats of the reference (default %(default)s)")
     add("--first", type=int, default=0, metavar="N", help="steps of training before, by the method of --gradient (default %(default)s)")
-    add("--simulate", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the procedure's own bench, as laser.rin_db_per_hz=-100")
 
 
-def bench_file(args: argparse.Namespace) -> str:
-    """The bench of train_chip, with other simulated imperfections."""
-    return train_chip.bench_file(args) + simulated(args.simulate)
+bench_file = train_chip.bench_file
 
 
 def check(args: argparse.Namespace) -> None:
@@ -48,22 +45,7 @@ def check(args: argparse.Namespace) -> None:
     for name in ("times", "reference"):
         if getattr(args, name) < 2:
             raise ProcedureError(f"--{name} {getattr(args, name)}: at least 2")
-    if args.simulate and args.bench is not None:
-        raise ProcedureError("--simulate is for the procedure's own benches; write the settings into the bench file")
-    train_chip.check(args, bench_file)
-
-
-def simulated(pairs: list[str]) -> str:
-    """Lines of the [simulation] table for KEY=VALUE or PART.KEY=VALUE."""
-    tables: dict[str, list[str]] = {"": []}
-    for pair in pairs:
-        name, found, value = pair.partition("=")
-        part, _, key = name.rpartition(".")
-        if not found or not key:
-            raise ProcedureError(f"--simulate {pair}: KEY=VALUE or PART.KEY=VALUE is wanted")
-        tables.setdefault(part, []).append(f"{key} = {value}\n")
-    own = "".join(tables.pop(""))
-    return own + "".join(f"\n[simulation.{part}]\n{''.join(lines)}" for part, lines in tables.items())
+    train_chip.check(args)
 
 
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:

@@ -8,7 +8,6 @@ gradient; no model of the chip is needed, and none is right enough.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The procedure's own options."""
     add = parser.add_argument
     add("--data", default="mini", metavar="mini|DIR", help="the shipped MNIST subset, or a folder of IDX files (default %(default)s)")
-    add("--gradient", choices=("auto", *METHODS), default="auto", help="how gradients are measured; auto plans by measuring (default %(default)s)")
+    add("--gradient", choices=("auto", *METHODS), default="auto", help="how gradients are measured (default %(default)s: plan by measuring)")
     add("--train", choices=TRAINED, default="theta", help="couplers only, or amplifiers too (default %(default)s)")
     add("--optimizer", choices=tuple(BY_NAME), default="adam", help="what makes steps of gradients (default %(default)s)")
     add("--steps", type=int, default=300, metavar="N", help="of the optimizer (default %(default)s)")
@@ -48,8 +47,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=float, metavar="R", help="learning rate (default: 1e-2 for PT chips, 4e-2 for heaters; sgd: 10 times that)")
     add("--no-decay", action="store_true", help="keep the learning rate; without this it falls as a half cosine")
     add("--report", type=int, default=20, metavar="N", help="steps between rows of the metrics (default %(default)s)")
-    add("--hardware-time", type=float, metavar="S", help="train for so many seconds of bench time, in at most --steps; the rate falls over them")
-    add("--limit-theta", type=float, metavar="RAD", help="couplers stay within this (default: 0.2 for PT chips, else what the heaters reach)")
+    add("--hardware-time", type=float, metavar="S", help="train for so many bench seconds, in at most --steps; the rate falls over them")
+    add("--limit-theta", type=float, metavar="RAD", help="couplers stay within this (default: 0.2 for PT chips, or what heaters reach)")
     add("--step", type=float, metavar="RAD", help="of perturbations (default: 0.04 for PT chips, 0.2 for heaters; auto chooses its own)")
     add("--repeats", type=int, default=1, metavar="N", help="of every perturbation (default %(default)s)")
     add("--coordinates", type=int, metavar="N", help="(subset) parameters that a gradient moves (default: a tenth)")
@@ -66,6 +65,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--activation", choices=ACTIVATIONS, default="board", help=f"{own} (default %(default)s)")
     add("--readout", choices=READOUTS, default="homodyne", help=f"{own} (default %(default)s)")
     add("--monitors", action="store_true", help=f"{own}: monitors and error beams, for in-situ backpropagation (mzi_chip)")
+    add("--simulate", nargs="+", default=[], metavar="KEY=VALUE", help="imperfections of these benches, as laser.rin_db_per_hz=-100")
     add("--check-gradient", action="store_true", help="afterwards compare the gradient with careful central differences")
 
 
@@ -76,10 +76,24 @@ def bench_file(args: argparse.Namespace) -> str:
         raise ProcedureError(f"--coupler pt: {name} is a chip of heaters; PT couplers are on --bench pt_chip")
     if name.startswith("pt") and args.coupler not in (None, "pt"):
         raise ProcedureError(f"--coupler {args.coupler}: {name} is a chip of gain sections; this is on --bench mzi_chip")
-    return chip_bench(name, args.sizes, args.coupler, args.activation, args.readout, monitors)
+    text = chip_bench(name, args.sizes, args.coupler, args.activation, args.readout, monitors)
+    return text + simulated(args.simulate)
 
 
-def check(args: argparse.Namespace, text: Callable[[argparse.Namespace], str] = bench_file) -> None:
+def simulated(pairs: list[str]) -> str:
+    """Lines of the [simulation] table for KEY=VALUE or PART.KEY=VALUE."""
+    tables: dict[str, list[str]] = {"": []}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        part, _, key = name.rpartition(".")
+        if not found or not key:
+            raise ProcedureError(f"--simulate {pair}: KEY=VALUE or PART.KEY=VALUE is wanted")
+        tables.setdefault(part, []).append(f"{key} = {value}\n")
+    own = "".join(tables.pop(""))
+    return own + "".join(f"\n[simulation.{part}]\n{''.join(lines)}" for part, lines in tables.items())
+
+
+def check(args: argparse.Namespace) -> None:
     """Refuse options that make no sense, before anything is opened."""
     _settings(args, "pt", 0)
     _method(args, 0)
@@ -87,9 +101,11 @@ def check(args: argparse.Namespace, text: Callable[[argparse.Namespace], str] = 
         value = getattr(args, name)
         if value is not None and not 0 < value < float("inf"):
             raise ProcedureError(f"--{name.replace('_', '-')} {value}: more than 0 is wanted")
+    if args.simulate and args.bench is not None:
+        raise ProcedureError("--simulate is for the procedure's own benches; write the settings into the bench file")
     data = load(args.data)
     if args.bench is None:
-        optics = ChipOptics.of(parse(text(args), "bench.toml"))
+        optics = ChipOptics.of(parse(bench_file(args), "bench.toml"))
         pooled(data.train_images[:1], data.rows, data.cols, optics.design.sizes[0])
     if args.start not in ("random", "believed") and not Path(args.start).is_file():
         raise ProcedureError(f"--start {args.start}: random, believed, or an .npz file; there is no such file")

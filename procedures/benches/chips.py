@@ -63,7 +63,8 @@ def chip_bench(
     chip = f'coupler = "{kind}"\nsizes = [{", ".join(map(str, sizes))}]\nlayout = "{layout}"\nactivation = "{activation}"\n'
     chip += f'readout = "{readout}"\nslope = {SLOPES[kind]}\n'
     parts.append(f"\n[nominal.chip]  # the design, and what is believed until a calibration measures it\n{chip}")
-    parts.append(f'\n[simulation]  # read only in a dry run\nbench = "{"pt_chip" if kind == "pt" else "mzi_chip"}"\nseed = {seed}\n{simulation}')
+    light = "pt_chip" if kind == "pt" else "mzi_chip"
+    parts.append(f'\n[simulation]  # read only in a dry run\nbench = "{light}"\nseed = {seed}\n{simulation}')
     return "".join(parts)
 
 
@@ -94,8 +95,8 @@ class _Ports:
 
     def dac(self, name: str, channels: int, comment: str, limits: str, depth: int = 131072, extra: str = "") -> str:
         """A streaming DAC; `limits` are those of the port with the quotes between them."""
-        lines = f'driver = "stream_dac"\nlink = {self._link()}\nchannels = {channels}\nbits = 16\ndepth = {depth}\n{extra}lower = "{limits}"\n'
-        return f"\n[ports.{name}]  # {comment}\n{lines}"
+        lines = f'driver = "stream_dac"\nlink = {self._link()}\nchannels = {channels}\nbits = 16\ndepth = {depth}\n'
+        return f'\n[ports.{name}]  # {comment}\n{lines}{extra}lower = "{limits}"\n'
 
     def adc(self, name: str, channels: int, comment: str, depth: int = 1048576) -> str:
         """A streaming ADC."""

@@ -128,6 +128,21 @@ def test_a_row_that_is_held_already_is_read_back_and_not_set() -> None:
         source.arm()
 
 
+def test_of_a_row_like_the_one_before_in_the_same_table_one_channel_is_read_back() -> None:
+    source, wire, firmware, row = held()
+    bank = np.stack([row, row])
+    hold(source, row)
+    for index in (0, 1):
+        source.load(bank, np.array([index]), 1e-3)
+        wire.asked.clear()
+        source.arm()
+        assert wire.asked == (["I0?"] if index else ["Iall?"])
+    firmware.power_cycle()
+    source.load(bank, np.array([0]), 1e-3)
+    with pytest.raises(UnknownStateError):
+        source.arm()
+
+
 @pytest.mark.parametrize("first", [0, 5])
 @given(data=st.data())
 def test_whatever_changes_the_outputs_are_the_last_row_and_the_wire_is_never_longer_than_for_all(first: int, data: st.DataObject) -> None:

@@ -13,7 +13,7 @@ from labonn.chip_training import ChipSettings, Pictures
 from labonn.errors import DataError, ProcedureError
 from labonn.gradients import OnChip
 from labonn.insilico import accuracy, train_believed
-from labonn.mapping import chip_parameters
+from labonn.mapping import chip_parameters, fit_weights
 
 ATTENUATED = 1.0  # rad, of attenuators that are to be trained: at 0, full transmission, they have no slope
 SHARES = {"pt": 0.5, "rotation": 0.9, "mzi": 0.9}  # of the range, from which random parameters are drawn
@@ -73,7 +73,14 @@ def _from_file(path: Path, objective: OnChip) -> tuple[Floats, str]:
     except (OSError, ValueError) as problem:
         raise DataError(f"{path}: not an .npz file: {problem}") from problem
     if {"weights1", "weights2"} <= set(arrays):
-        theta, one, two = chip_parameters(model, arrays["weights1"].astype(np.float64), arrays["weights2"].astype(np.float64))
+        first, second = (np.asarray(arrays[name], np.float64) for name in ("weights1", "weights2"))
+        try:
+            theta, one, two = chip_parameters(model, first, second)
+        except ProcedureError as problem:
+            limits = np.asarray(objective.lower, np.float64), np.asarray(objective.upper, np.float64)
+            fit = fit_weights(model, np.asarray(model.random(np.random.default_rng(0), limits), np.float64), first, second, limits)
+            misfits = " and ".join(f"{misfit:.2g}" for misfit in fit.misfits)
+            return fit.theta, f"fitted to the matrices, {misfits} of their rms off, because: {problem}"
         told = "; ".join(f"layer {i} is {1 / layer.scale:.4g} of what is wanted" for i, layer in ((1, one), (2, two)))
         return theta, f"{told}; the sigmoid's slope and the logits make up for that"
     if "best" not in arrays:

@@ -123,16 +123,18 @@ def test_a_run_goes_on_from_the_parameters_of_another(capsys: pytest.CaptureFixt
     assert "0 of 58 parameters were outside the limits" in (second / "events.log").read_text()
 
 
-def test_matrices_start_a_chip_of_interferometers(capsys: pytest.CaptureFixture[str], tmp_path: Path, pictures: Path) -> None:
+@pytest.mark.parametrize(("bench", "told"), [("mzi_chip", "of what is wanted"), ("pt_chip", "fitted to the matrices")])
+def test_matrices_start_a_chip_by_decomposition_or_by_a_fit(
+    bench: str, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, pictures: Path
+) -> None:
     rng, start = np.random.default_rng(1), tmp_path / "matrices.npz"
-    first, second = rng.normal(size=(4, 9)), rng.normal(size=(3, 4))
-    first[0] *= np.sign(np.linalg.det(first[:, :4]))
-    np.savez(start, weights1=np.abs(first), weights2=np.abs(second))
-    arguments = ["--dry-run", "--ideal", "--bench", "mzi_chip", "--coupler", "mzi", *SMALL, "--data", str(pictures), "--gradient", "central"]
+    np.savez(start, weights1=rng.normal(size=(4, 9)), weights2=rng.normal(size=(3, 4)))
+    coupler = ["--coupler", "mzi"] if bench == "mzi_chip" else []
+    arguments = ["--dry-run", "--ideal", "--bench", bench, *coupler, *SMALL, "--data", str(pictures), "--gradient", "central"]
     code, _, err, folder = run(capsys, tmp_path, "train_chip", *arguments, "--steps", "1", "--start", str(start))
     assert code == 0, err
     assert folder is not None
-    assert "of what is wanted" in (folder / "events.log").read_text()
+    assert told in (folder / "events.log").read_text()
 
 
 def test_an_in_silico_start_is_better_than_a_random_one_on_an_ideal_chip(

@@ -51,7 +51,8 @@ class ChipDesign:
     attenuator_gain: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, known in (("coupler", COUPLERS), ("layout", LAYOUTS), ("activation", ACTIVATIONS), ("readout", READOUTS), ("cell", CELLS)):
+        allowed = {"coupler": COUPLERS, "layout": LAYOUTS, "activation": ACTIVATIONS, "readout": READOUTS, "cell": CELLS}
+        for name, known in allowed.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(known)}")
         if any(n < 2 for n in self.sizes) or list(self.sizes) != sorted(self.sizes, reverse=True):
@@ -59,6 +60,13 @@ class ChipDesign:
         for name in ("z", "slope", "optical_depth", "logit_scale", "attenuator_gain"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be positive")
+        if self.coupler == "mzi" and self.activation == "absorber":
+            raise ValueError('activation = "absorber": behind full MZIs its fields are complex, which the believed chip does not know')
+
+    @property
+    def described(self) -> str:
+        """In words, for messages."""
+        return f"a {self.coupler} chip of {'-'.join(map(str, self.sizes))} neurons"
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class ChipOptics:
         d = self.design
         model = ChipModel(
             d.sizes, Coupler(d.coupler, d.z, d.one_sided), d.layout, "absorber" if d.activation == "absorber" else "sigmoid", d.cell,
-            d.optical_depth, d.attenuator_gain, d.slope,
+            d.optical_depth, d.attenuator_gain, d.slope, d.readout,
         )  # fmt: skip
         object.__setattr__(self, "model", model)
         pt = d.coupler == "pt"
@@ -139,6 +147,16 @@ class ChipOptics:
         return "gain" if self.design.coupler == "pt" else "heaters"
 
     @property
+    def unit(self) -> str:
+        """Of the parameter port."""
+        return "A" if self.design.coupler == "pt" else self.heater.drive
+
+    @property
+    def lag_s(self) -> float:
+        """Time constant of the parameters; 0 where they follow at once."""
+        return 0.0 if self.design.coupler == "pt" else self.heater.tau_s
+
+    @property
     def amplifiers(self) -> Any:
         """(P,) bool, which parameters are amplifiers or attenuators."""
         return self.model.amplifiers
@@ -152,6 +170,13 @@ class ChipOptics:
         low, high = self.curves.theta(np.maximum(lower, 0)), self.curves.theta(upper)
         hair = 1e-6 * (high - low)
         return low + hair, high - hair
+
+    def channels(self) -> dict[str, int]:
+        """Channels of every port that a bench of this chip can have."""
+        n0, n1, n2 = self.design.sizes
+        beams = {"input": n0, "activation": self.board.points, "reinject": n1, "quadrature": n0 + n1, "error": n1 + n2}
+        taps = {"hidden": n1, "output": n2, "monitors": 2 * self.model.couplers, "backward": n0 + n1}
+        return {self.port: self.model.count} | beams | taps
 
     def volts_per_field(self, port: str) -> float:
         """Volts of a field of one at a detector port."""
@@ -192,5 +217,6 @@ class ChipOptics:
 
 PARTS: dict[str, tuple[str, Any]] = {
     "chip": ("design", ChipDesign), "section": ("section", Section), "amplifier_section": ("amplifier_section", AmplifierSection),
-    "heater": ("heater", Heater), "modulator": ("modulator", Modulator), "detectors": ("detectors", ChipDetectors), "board": ("board", Board),
+    "heater": ("heater", Heater), "modulator": ("modulator", Modulator), "detectors": ("detectors", ChipDetectors),
+    "board": ("board", Board),
 }  # fmt: skip

@@ -23,18 +23,18 @@ def aware(objective: OnChip, theta: Floats, repeats: int = 2) -> Generator[ShotT
         ProcedureError: fewer than 2 repeats, or a chip whose hidden neurons or signed outputs are not measured.
     """
     _needs(objective, repeats)
-    model, inputs = objective.optics.model, objective.images_shown[objective.rows]
-    before, parts, losses = (objective.settings, objective.shots), [], []
+    model, inputs = objective.optics.model, objective.images_shown[objective.rows].astype(np.float64)
+    before, theta = objective.played, np.asarray(theta, np.float64)
+    gradients, losses = list[Floats](), list[float]()
     for _ in range(repeats):
         hidden, outputs = yield from objective.traced(theta)
         adjoints = objective.optics.slope(outputs, objective.labels) / len(objective.rows)
-        parts.append(model.gradient(np.asarray(theta, np.float64), inputs, adjoints, hidden))
+        gradients.append(model.gradient(theta, inputs, adjoints, hidden))
         losses.append(float(objective.optics.loss(outputs, objective.labels).mean()))
-    gradients = np.stack(parts)
-    scatter = float(np.sqrt(np.mean(gradients.var(axis=0, ddof=1)) / repeats))
+    scatter = float(np.sqrt(np.mean(np.var(gradients, axis=0, ddof=1)) / repeats))
+    settings, shots, tables = (objective.played - before).tolist()
     return Estimate(
-        gradient=gradients.mean(axis=0), standard_error=np.full(len(theta), scatter), settings=objective.settings - before[0],
-        shots=objective.shots - before[1], tables=repeats * (2 if objective.optics.design.activation == "host" else 1),
+        gradient=np.mean(gradients, axis=0), standard_error=np.full(len(theta), scatter), settings=settings, shots=shots, tables=tables,
         loss=float(np.mean(losses)), sigma=float(np.std(losses, ddof=1)), notes=(), method="aware",
     )  # fmt: skip
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from labonn.banks import Bank, Changes, Dither, Ints
+from labonn.banks import Bank, Ints
 from labonn.channels import ChannelSpec, Floats
 from labonn.chips import ChipOptics
 from labonn.errors import ProcedureError, ReadingError
 from labonn.gradients.objective import Slots
+from labonn.gradients.settings import driven, parts_of
 from labonn.shots import Readings, ShotTable
 
 Outputs = Generator[ShotTable, Readings, Floats]
@@ -29,7 +31,7 @@ class OnChip:
         rows: (B,) images of the input memory. labels: (B,) their classes.
         dark: port -> (D,) volts without light. dtype: of banks; float64 where the converters carry it.
         images_shown: (n, N0) fields of all images in the input memory.
-        settings, shots: played so far, the baselines of the gradient methods included.
+        settings, shots, tables: played so far, the baselines of the gradient methods included.
     """
 
     optics: ChipOptics
@@ -44,16 +46,20 @@ class OnChip:
     images_shown: Floats = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
     settings: int = 0
     shots: int = 0
-    _orders: dict[tuple[int, int], tuple[Ints, Ints]] = field(default_factory=dict, repr=False)
+    tables: int = 0
+    _orders: dict[tuple[int, int, int], tuple[Ints, Ints]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, optics: ChipOptics, specs: Mapping[str, ChannelSpec], slots: Slots, limits: tuple[Floats, Floats] | None = None) -> OnChip:
         """With the parameter range that instruments and bench file leave, tightened by `limits` (lower (P,), upper (P,)).
 
         Raises:
-            ProcedureError: nothing is left of the range of a parameter.
+            ProcedureError: nothing is left of the range of a parameter, or the port's unit is not that of the believed curves.
         """
         spec = specs[optics.port]
+        if spec.unit != optics.unit:
+            told = f"but the nominal curves of this chip's parameters are in {optics.unit}"
+            raise ProcedureError(f"{optics.port} is set in {spec.unit}, {told}")
         lower, upper = optics.reach(spec.lower, spec.upper)
         if limits is not None:
             lower, upper = np.maximum(lower, limits[0]), np.minimum(upper, limits[1])
@@ -67,6 +73,13 @@ class OnChip:
     def signals(self) -> tuple[str, ...]:
         """Detector ports that the bench has."""
         return tuple(port for port in ("hidden", "output", "monitors", "backward") if port in self.specs)
+
+    @property
+    def smallest_step(self) -> Floats:
+        """(P,) change of a parameter in the middle of its range by one code of its converter; 0 where it takes floats."""
+        step = self.specs[self.optics.port].step
+        driven = self.optics.drive(0.5 * (self.lower + self.upper))
+        return np.abs(self.optics.curves.theta(driven + step) - self.optics.curves.theta(driven))
 
     def show(self, rows: Ints, labels: Ints) -> None:
         """The mini-batch of the next evaluations."""
@@ -103,20 +116,28 @@ class OnChip:
             hidden = self._fields(readings, "hidden", 1)
         return hidden[0], self._fields(readings, "output", 1)[0]
 
-    def beam_table(self, theta: Floats, beams: Mapping[str, Floats], images: bool, read: tuple[str, ...], rows: Ints) -> ShotTable:
-        """One shot an image at one setting: with or without the images' light, with beams of one row (volts) an image."""
-        still = np.zeros(len(self.rows), np.int64)
-        banks: dict[str, Bank] = {self.optics.port: self.drive(np.asarray(theta, np.float64)[None, :]), **beams}
-        orders = {self.optics.port: still} | dict.fromkeys(beams, rows)
-        if images:
-            orders |= {"input": self.rows, "activation": still}
-        self.settings, self.shots = self.settings + 1, self.shots + len(self.rows)
-        return ShotTable(banks, orders, self.slots.dwell_s, read)
+    def beams(self, theta: Floats, beams: Mapping[str, Floats], images: bool, read: tuple[str, ...]) -> Generator[ShotTable, Readings, Any]:
+        """port -> (B, D) float64 fields (powers at monitors), one shot an image, at one setting.
 
-    def measured(self, readings: Readings, port: str) -> Floats:
-        """(T, D) float64 fields (powers at monitors) of the readings of a `beam_table`."""
-        volts: Floats = np.asarray(readings[port], np.float64) - self.dark.get(port, np.zeros(1))
-        return np.asarray(volts / self.optics.volts_per_field(port))
+        Args:
+            beams: port -> (B, n) fields that are sent in beside. images: whether the images' light is on.
+        """
+        count = len(self.rows)
+        each = np.concatenate([np.zeros(self._lead(self.slots.dwell_s), np.int64), np.arange(count)])
+        still = np.zeros(len(each), np.int64)
+        banks: dict[str, Bank] = {self.optics.port: driven(self.optics, np.asarray(theta, np.float64)[None, :], self.dtype)}
+        banks |= {port: self.optics.modulator.volts(fields.astype(self.dtype)) for port, fields in beams.items()}
+        orders = {self.optics.port: still} | dict.fromkeys(beams, each)
+        if images:
+            orders |= {"input": self.rows[each], "activation": still}
+        self._count(1, len(each))
+        readings = yield ShotTable(banks, orders, self.slots.dwell_s, read)
+        found = {}
+        for port in read:
+            self._check_numbers(port, readings[port])
+            volts = readings[port][-count:].astype(np.float64) - self.dark.get(port, np.zeros(1))
+            found[port] = volts / self.optics.volts_per_field(port)
+        return found
 
     def images(self, theta: Floats, rows: Ints, chunk: int = 16384) -> Outputs:
         """(len(rows), N) outputs for many images at one setting."""
@@ -127,84 +148,82 @@ class OnChip:
         self.show(*before)
         return np.concatenate(parts)
 
-    def drive(self, settings: Bank) -> Bank:
-        """The instrument's bank (amperes or volts) for a bank of parameters."""
-        optics = self.optics
-        if isinstance(settings, Changes):
-            base = optics.drive(settings.base)
-            return Changes(base.astype(self.dtype), settings.channels, optics.drive(settings.values, settings.channels).astype(self.dtype))
-        if isinstance(settings, Dither):
-            low, high = optics.drive(settings.base - settings.amplitude), optics.drive(settings.base + settings.amplitude)
-            return Dither((0.5 * (low + high)).astype(self.dtype), (0.5 * (high - low)).astype(self.dtype), settings.signs)
-        return optics.drive(settings).astype(self.dtype)
-
     def _parts(self, settings: Bank) -> Iterator[Bank]:
         """As many settings as memories and records hold at once; a sequenced port that goes dark in between starts cold again."""
-        most = max(1, self.specs["output"].depth // self.slots.length - self._lead())
+        slots, host = self.slots, self.optics.design.activation == "host"
+        record = min(self.specs[port].depth for port in (("hidden", "output") if host else ("output",)))
+        most = max(1, record // slots.length - self._lead(slots.length_s))
         if self.specs[self.optics.port].depth > 1:
             most = min(most, self.specs[self.optics.port].depth)
-        count = settings.shape[0]
-        for start in range(0, count, most):
-            part = slice(start, start + most)
-            if count <= most:
-                yield settings
-            elif isinstance(settings, Changes):
-                yield Changes(settings.base, settings.channels[part], settings.values[part])
-            elif isinstance(settings, Dither):
-                yield Dither(settings.base, settings.amplitude, settings.signs[part])
-            else:
-                yield settings[part]
+        if host:
+            most = max(1, min(most, self.specs["reinject"].depth // slots.shots))
+        return parts_of(settings, most)
 
-    def _lead(self) -> int:
-        """Settings played before the first one, because a sequenced port starts from zero."""
-        if self.specs[self.optics.port].depth == 1 or not self.slots.tau_s:
+    def _count(self, settings: int, shots: int) -> None:
+        self.settings, self.shots, self.tables = self.settings + settings, self.shots + shots, self.tables + 1
+
+    @property
+    def played(self) -> Ints:
+        """(3,) settings, shots and tables so far."""
+        return np.array([self.settings, self.shots, self.tables])
+
+    def _lead(self, length_s: float) -> int:
+        """Times `length_s` to be played before the first setting, because a sequenced port starts from zero."""
+        tau_s = max(self.slots.tau_s, self.optics.lag_s)
+        if self.specs[self.optics.port].depth == 1 or not tau_s:
             return 0
-        return int(np.ceil(LEAD_TAUS * self.slots.tau_s / self.slots.length_s))
+        return int(np.ceil(LEAD_TAUS * tau_s / length_s))
 
     def _table(self, settings: Bank, read: tuple[str, ...]) -> ShotTable:
         shown, still = self._shown(settings.shape[0])
         slot = np.concatenate([np.repeat(self.rows[:1], self.slots.settle), self.rows])
         orders = {self.optics.port: shown, "input": np.tile(slot.astype("<u4"), len(shown) // self.slots.length)}
-        banks: dict[str, Bank] = {self.optics.port: self.drive(settings)}
+        banks: dict[str, Bank] = {self.optics.port: driven(self.optics, settings, self.dtype)}
         if self.optics.design.activation == "board":
             orders["activation"] = still
-        self.settings, self.shots = self.settings + settings.shape[0], self.shots + len(shown)
+        self._count(settings.shape[0], len(shown))
         return ShotTable(banks, orders, self.slots.dwell_s, read)
 
     def _second_table(self, settings: Bank, hidden: Floats) -> ShotTable:
         """What the host makes of the hidden fields goes back in: one row a shot, the first of a slot again while it settles."""
         count, batch = settings.shape[0], self.slots.shots
-        volts = self.optics.reinjected(hidden).astype(self.dtype)
+        volts: Floats = self.optics.reinjected(hidden).astype(self.dtype)
         inside = np.concatenate([np.zeros(self.slots.settle, np.int64), np.arange(batch)])
-        slots = np.concatenate([np.zeros(self._lead(), np.int64), np.arange(count)])
+        slots = np.concatenate([np.zeros(self._lead(self.slots.length_s), np.int64), np.arange(count)])
         order = (batch * slots[:, None] + inside[None, :]).ravel()
         shown, _ = self._shown(count)
-        self.shots += len(shown)
-        banks = {self.optics.port: self.drive(settings), "reinject": volts}
+        self._count(0, len(shown))
+        banks = {self.optics.port: driven(self.optics, settings, self.dtype), "reinject": volts}
         return ShotTable(banks, {self.optics.port: shown, "reinject": order}, self.slots.dwell_s, ("output",))
 
     def _shown(self, count: int) -> tuple[Ints, Ints]:
         """Orders of the parameter port and of a port that stands still; made once, tables share them."""
-        key = (count, self.slots.length)
+        lead = self._lead(self.slots.length_s)
+        key = (count, self.slots.length, lead)
         if key not in self._orders:
             if len(self._orders) > 16:
                 self._orders.clear()
-            slots = np.concatenate([np.zeros(self._lead(), "<u4"), np.arange(count, dtype="<u4")])
+            slots = np.concatenate([np.zeros(lead, "<u4"), np.arange(count, dtype="<u4")])
             shown = np.repeat(slots, self.slots.length)
             self._orders[key] = shown, np.zeros_like(shown)
         return self._orders[key]
 
     def _fields(self, readings: Readings, port: str, count: int) -> Floats:
-        """(count, B, D) fields of the recorded shots; those of lead-in and settling are left out.
-
-        Raises:
-            ReadingError: a reading that is not a number.
-        """
+        """(count, B, D) fields of the recorded shots; those of lead-in and settling are left out."""
         volts = readings[port]
-        if not np.isfinite(volts.sum()):
-            shot, channel = np.argwhere(~np.isfinite(volts))[0]
-            setting = int(shot) // self.slots.length - self._lead()
-            raise ReadingError(f"{port}/{self.specs[port].names[int(channel)]}: reads {volts[shot, channel]} in shot {shot} (setting {setting})")
+        self._check_numbers(port, volts)
         slots = volts.reshape(-1, self.slots.length, volts.shape[1])[-count:, self.slots.settle :]
         fields = slots - self.dark[port].astype(slots.dtype) if port in self.dark else slots
         return fields * fields.dtype.type(1 / self.optics.volts_per_field(port))
+
+    def _check_numbers(self, port: str, volts: Floats) -> None:
+        """Raise ReadingError for a reading that is not a number."""
+        if not np.isfinite(volts.sum()):
+            bad = np.argwhere(~np.isfinite(volts))
+            if not len(bad):
+                return  # the sum of large numbers
+            shot, channel = (int(index) for index in bad[0])
+            slot = shot // self.slots.length - self._lead(self.slots.length_s)
+            where = f"{port}/{self.specs[port].names[channel]}"
+            told = f"reads {volts[shot, channel]} in shot {shot} of the table (setting {slot}); {len(bad)} readings do"
+            raise ReadingError(f"{where}: {told}")

@@ -31,14 +31,20 @@ class Actuators:
         model, kind = optics.model, optics.design.coupler
         stages = [model.meshes[name].layout if name in model.meshes else optics.design.sizes[int(name[-1])] for name in model.slices]
         places = positions(stages, per_coupler=2 if kind == "mzi" else 1)
-        self._sections = GainSections(model.count, settings.sections, noise.child("sections"), model.amplifiers, places) if kind == "pt" else None
-        self._heaters = Heaters(model.count, settings.heaters, noise.child("heaters"), places) if kind != "pt" else None
+        self._sections: GainSections | None = None
+        self._heaters: Heaters | None = None
+        if kind == "pt":
+            self._sections = GainSections(model.count, settings.sections, noise.child("sections"), model.amplifiers, places)
+        else:
+            self._heaters = Heaters(model.count, settings.heaters, noise.child("heaters"), places)
         # couplers of rotations and all attenuators obey h = theta/2, full MZIs theta + pi itself
         halved = np.ones(model.count, bool) if kind == "rotation" else model.amplifiers
         self._scale = np.where(halved, 0.5, 1.0) if kind != "pt" else np.ones(model.count)
         self._shift = np.where(halved, -np.pi, 0.0) if kind != "pt" else np.zeros(model.count)
         mixing = self._mixing()
-        self._mixing_inside = None if mixing is None else sparse.csr_array(sparse.diags(self._scale) @ mixing @ sparse.diags(1 / self._scale))
+        self._mixing_inside: Any = None
+        if mixing is not None:
+            self._mixing_inside = sparse.csr_array(sparse.diags(self._scale) @ mixing @ sparse.diags(1 / self._scale))
         self.lag = self._heaters.lag if self._heaters is not None else Lag(0.0)
 
     def _mixing(self) -> Any:

@@ -38,25 +38,29 @@ def delayed(settled: Fields, before: Fields, left: Fields, at_end: Fields) -> Fi
 
 
 def with_lag(
-    read: Callable[[bool], dict[str, Fields]], before: Callable[[], dict[str, Fields]], left: Fields, at_end: Fields
-) -> dict[str, Fields]:
+    read: Callable[[bool], dict[str, Fields]], before: Callable[[], dict[str, Fields]], left: Fields, at_end: Fields,
+    alike: Callable[[], dict[str, Fields]] | None,
+) -> dict[str, Fields]:  # fmt: skip
     """port -> (S, B, D) readings with lag.
 
     Args:
         read: of settled actuators, (S, B, D) a port; with noise or without. before: (1, B, D) without noise, of the setting before.
-        left, at_end: as of `delayed`.
+        left, at_end: as of `delayed`. alike: as `read`, without noise, with the same light in all settings, where `read` has not: only
+            actuators lag, and only they may differ between what is mixed. None: the light of `read` is the same in all.
     """
-    noisy = read(True)
+    readings = read(True)
     late = left > NEGLIGIBLE
     if not late.any():
-        return noisy
+        return readings
     first = before()
-    if at_end.max() < SHORT:
+    if alike is None and at_end.max() < SHORT:
         shots = np.flatnonzero(late.any(axis=0))[-1] + 1
-        for port, volts in noisy.items():
+        for port, volts in readings.items():
             head = volts[:, :shots]
             earlier = np.concatenate([first[port][:, :shots], head[:-1]])
             volts[:, :shots] = head + left[:, :shots, None].astype(volts.dtype) * (earlier - head)
-        return noisy
-    mean = read(False)
-    return {port: noisy[port] - mean[port] + delayed(mean[port], first[port][0], left, at_end) for port in noisy}
+        return readings
+    settled = read(False) if alike is None else alike()
+    for port, volts in readings.items():
+        volts += delayed(settled[port], first[port][0], left, at_end) - settled[port]
+    return readings

@@ -26,6 +26,8 @@ from sim_backends.physics.sections import saturation
 
 Fields = NDArray[Any]
 
+EVEN = 0.01  # differences of the laser's level, relative, up to which the noise of detectors may be scaled by it
+
 
 @dataclass(frozen=True)
 class Beams:
@@ -34,6 +36,7 @@ class Beams:
     Attributes:
         input: (B, N0) volts. reinject: (S, B, N1) volts of the host's re-injection. table: (points,) of the activation board.
         dwell_s: a shot lasts. hidden: whether the hidden neurons are recorded. shots: B.
+        quadrature: (B, N0 + N1) volts of light beside the images and the re-injection. error: (B, N1 + N2) of light from behind.
     """
 
     input: Fields | None
@@ -42,6 +45,13 @@ class Beams:
     dwell_s: float
     hidden: bool
     shots: int
+    quadrature: Fields | None = None
+    error: Fields | None = None
+
+    @property
+    def backward(self) -> bool:
+        """Whether there is light that only in-situ backpropagation uses."""
+        return self.quadrature is not None or self.error is not None
 
 
 class ChipLight:
@@ -104,7 +114,9 @@ class ChipLight:
             noisy: false gives what readings are on the mean.
         """
         now = float(now_s[0])
-        level = self._levels(now_s, beams.shots, noisy)
+        level = self.levels(now_s, beams.shots, noisy)
+        mean = level.mean()
+        relative = level / mean  # enters where light is detected: up to there all but its mean is linear
         phase_rad, recorded = self.laser.phase_rad(now), dict[str, Fields]()
         settings = len(drive.values)
         if beams.hidden:
@@ -112,17 +124,32 @@ class ChipLight:
 
         def hidden(z: Fields, rows: slice) -> Fields:
             if self.optics.design.activation == "absorber":
-                z *= self._amplitudes(level, rows)
+                z *= relative[rows, :, None]
                 return np.asarray(z * transmission(self.optics.design.cell, np.abs(z), z.real.dtype.type(self.optics.design.optical_depth)))
-            return self.activated(z, rows, beams, level, (now, phase_rad, noisy), recorded)
+            return self.activated(z, rows, beams, (relative, level), (now, phase_rad, noisy and white is None), recorded)
 
-        fields = self.chip.outputs(drive, self._entering(beams, now), hidden, emission=self._emission(drive) if noisy else None, noise=self._noise, in_phase=self._in_phase)
+        entering, emission = self.entering(beams, now) * mean, self._emission(drive) if noisy else None
+        white = None if emission is None else self._white(now, phase_rad, beams.dwell_s, level)
+        fields = self.chip.outputs(drive, entering, hidden, emission=emission, noise=self._noise, in_phase=self._in_phase, white=white)
         light = fields.real if self.optics.design.readout == "homodyne" else np.abs(fields) ** 2
         light = np.ascontiguousarray(light)
+        noisy = noisy and white is None
         volts = self.homodyne["output"].volts(light.reshape(-1, light.shape[-1]), now, phase_rad, beams.dwell_s, noisy)
         return recorded | {"output": volts.reshape(light.shape)}
 
-    def _levels(self, now_s: Fields, shots: int, noisy: bool) -> Fields:
+    def _white(self, now: float, phase_rad: float, dwell_s: float, level: Fields) -> list[Fields] | None:
+        """Variances of the detectors' noise in fields, hidden and output, where it can be drawn together with spontaneous emission.
+
+        The laser's level within the settings of a call multiplies it at the hidden neurons, relative to its mean: its spread is the relative
+        error of the standard deviation.
+        """
+        mean = float(level.mean())
+        if not self._in_phase or np.ptp(level) > EVEN * mean:
+            return None
+        found = [self.homodyne[port].sigma_fields(now, phase_rad, dwell_s) ** 2 for port in ("hidden", "output")]
+        return found if all(np.isfinite(variance).all() for variance in found) else None
+
+    def levels(self, now_s: Fields, shots: int, noisy: bool) -> Fields:
         """(S, B) field amplitudes of the laser: walk, steady drift and intensity noise."""
         steady = np.sqrt(np.maximum(1 + self.settings.power_drift_per_h * now_s / 3600, 0.0))
         if not noisy:
@@ -130,22 +157,22 @@ class ChipLight:
         drawn = self.laser.shot_amplitudes(len(now_s) * shots, float(now_s[0]), self._float).reshape(len(now_s), shots)
         return np.asarray(drawn * (self.full_light * steady[:, None]).astype(self._float))
 
-    def _amplitudes(self, level: Fields, rows: slice) -> Fields:
-        return level[rows, :, None]
-
-    def _entering(self, beams: Beams, now: float) -> Fields:
-        """(B, N0) fields of the images; the laser's level comes in at the hidden neurons, up to which all is linear."""
+    def entering(self, beams: Beams, now: float) -> Fields:
+        """(B, N0) fields of the images at a laser level of one."""
         if beams.input is None:
             return np.zeros((beams.shots, self.optics.design.sizes[0]), self.dtype)
         return self.modulators["input"].fields(np.asarray(beams.input, self._float), now).astype(self.dtype)
 
     def activated(
-        self, z: Fields, rows: slice, beams: Beams, level: Fields, when: tuple[float, float, bool], recorded: dict[str, Fields]
+        self, z: Fields, rows: slice, beams: Beams, levels: tuple[Fields, Fields], when: tuple[float, float, bool], recorded: dict[str, Fields]
     ) -> Fields:
-        """Hidden fields as detected, and what the board or the host sends in again."""
+        """Hidden fields as detected, and what the board or the host sends in again.
+
+        Args:
+            levels: (S, B) factors on what arrives, and the laser's level for what is sent in.
+        """
         now, phase_rad, noisy = when
-        amplitude = self._amplitudes(level, rows)
-        seen = np.multiply(z.real, amplitude)
+        seen = np.multiply(z.real, levels[0][rows, :, None])
         volts = self.homodyne["hidden"].volts(seen.reshape(-1, seen.shape[-1]), now, phase_rad, beams.dwell_s, noisy).reshape(seen.shape)
         if "hidden" in recorded:
             recorded["hidden"][rows] = volts
@@ -156,7 +183,7 @@ class ChipLight:
             again = self._board.fields(volts, beams.table, now)
         else:
             return np.zeros(z.shape, self.dtype)
-        again *= amplitude
+        again *= levels[1][rows, :, None]
         return again
 
     def _emission(self, drive: Dense | Sparse) -> list[Fields | None] | None:

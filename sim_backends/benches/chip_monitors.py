@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim_backends.benches.chip_light import Beams, ChipLight
-from sim_backends.benches.chip_tables import Fired
 from sim_backends.physics.chip import Chip
 from sim_backends.physics.detectors import HomodyneArray
+from sim_backends.physics.drives import Dense, Sparse
 from sim_backends.physics.modulators import Modulators
 from sim_backends.physics.noise import Noise
 
@@ -18,7 +18,7 @@ Fields = NDArray[Any]
 
 
 class Monitors:
-    """Taps of a little light in both arms of every phase section, detectors at the inputs, and modulators for light in quadrature and
+    """Taps of a little light in both arms of every theta section, detectors at the inputs, and modulators for light in quadrature and
     from behind.
 
     Monitors read powers; their noise is that of the homodyne detectors' settings, as volts on the same scale.
@@ -28,58 +28,63 @@ class Monitors:
         noise = Noise(seed).child("monitors")
         settings, (n0, n1, n2) = light.settings, light.optics.design.sizes
         self._light = light
-        dtype = np.result_type(light.dtype, np.complex64)
-        self._chip = Chip(light.chip.stages, dtype)
+        self._chip = Chip(light.chip.stages, np.result_type(light.dtype, np.complex64))
         self._modulators = {p: Modulators(n, settings.modulators, noise.child(p)) for p, n in (("quadrature", n0 + n1), ("error", n1 + n2))}
         self._backward = HomodyneArray(n0 + n1, settings.detectors, noise.child("backward"))
         self._arms = HomodyneArray(2 * light.optics.model.couplers, settings.detectors, noise.child("arms"))
 
-    def read(self, fired: Fired, inside: Fields, now: float) -> dict[str, Fields]:
-        """port -> (T, D) volts of one setting (P,) in internal parameters, forward or from behind."""
-        return self._behind(fired, inside, now) if "error" in fired.orders else self._forward(fired, inside, now)
+    def play(self, drive: Dense | Sparse, beams: Beams, now_s: Fields, noisy: bool = True) -> dict[str, Fields]:
+        """(S, B, D) volts at all detectors; arguments as of `ChipLight.play`.
 
-    def _fields(self, fired: Fired, port: str, now: float) -> Fields | None:
-        if port not in fired.orders:
-            return None
-        volts = fired.banks[port][fired.orders[port]]
-        made: Modulators = self._modulators[port] if port in self._modulators else self._light.modulators[port]
-        return np.asarray(made.fields(volts, now) * self._light.full_light)
+        Raises:
+            ValueError: images and light from behind at once.
+        """
+        if beams.error is not None and (beams.input is not None or beams.quadrature is not None):
+            raise ValueError("images and light from behind at once; send them one after the other")
+        settings = (drive.dense() if isinstance(drive, Sparse) else drive).values
+        level = self._light.levels(now_s, beams.shots, noisy)
+        found = [self._setting(settings[k], beams, level[k : k + 1], float(now_s[0]), noisy) for k in range(len(settings))]
+        return {port: np.stack([one[port] for one in found]) for port in found[0]}
 
-    def _forward(self, fired: Fired, inside: Fields, now: float) -> dict[str, Fields]:
+    def _setting(self, inside: Fields, beams: Beams, level: Fields, now: float, noisy: bool) -> dict[str, Fields]:
+        """(B, D) volts at one setting (P,) in internal parameters."""
         light, (n0, n1, n2) = self._light, self._light.optics.design.sizes
-        images, aside = self._fields(fired, "input", now), self._fields(fired, "quadrature", now)
-        count = fired.shots
-        x = np.zeros((count, n0), self._chip.dtype) if images is None else images.astype(self._chip.dtype)
-        if aside is not None:
-            x = x + 1j * aside[:, :n0]
-        recorded: dict[str, Fields] = {}
-        table = fired.banks["activation"][fired.orders["activation"][:1]][0] if "activation" in fired.orders else None
-        beams = Beams(None, None, table, fired.dwell_s, True, count)
-        level = np.full((1, count), light.full_light, light.chip.dtype.type(0).real.dtype)
-        kept = {"hidden": np.empty((1, count, n1), level.dtype)}
+        phase_rad, shots = light.laser.phase_rad(now), beams.shots
+
+        def volts(detectors: HomodyneArray, fields: Fields) -> Fields:
+            return detectors.volts(np.ascontiguousarray(fields, level.dtype), now, phase_rad, beams.dwell_s, noisy)
+
+        if beams.error is not None:
+            arms, back = self._behind(inside, self._modulators["error"].fields(beams.error, now) * level[0][:, None])
+            hidden, outputs = volts(light.homodyne["hidden"], np.zeros((shots, n1))), np.zeros((shots, n2))
+        else:
+            arms, outputs, hidden = self._forward(inside, beams, level, (now, phase_rad, noisy))
+            back = np.zeros((shots, n0 + n1))
+        powers = np.concatenate([np.square(np.abs(section[0])) for section in arms], axis=1).reshape(shots, -1)
+        # monitors measure power: the phase of the local oscillator is none of theirs
+        seen = self._arms.volts(np.ascontiguousarray(powers, level.dtype), now, 0.0, beams.dwell_s, noisy)
+        read = {"output": volts(light.homodyne["output"], outputs), "backward": volts(self._backward, back)}
+        return {"hidden": hidden, "monitors": seen, **read}
+
+    def _forward(self, inside: Fields, beams: Beams, level: Fields, when: tuple[float, float, bool]) -> tuple[list[Fields], Fields, Fields]:
+        """Fields in the arms, (B, N2) as outputs are read, (B, N1) volts of the hidden neurons."""
+        light, (n0, n1, _), each = self._light, self._light.optics.design.sizes, level[0][:, None]
+        x = light.entering(beams, when[0]).astype(self._chip.dtype) * each
+        aside = np.zeros((beams.shots, n0 + n1))
+        if beams.quadrature is not None:
+            aside = self._modulators["quadrature"].fields(beams.quadrature, when[0]) * each
+        recorded = {"hidden": np.empty((1, beams.shots, n1), level.dtype)}
 
         def hidden(z: Fields, rows: slice) -> Fields:
-            again = light.activated(z / light.full_light, rows, beams, level, (now, light.laser.phase_rad(now), True), kept)
-            return again if aside is None else np.asarray(again + 1j * aside[None, :, n0:])
+            return np.asarray(light.activated(z / each, rows, beams, (level, level), when, recorded) + 1j * aside[None, :, n0:])
 
-        trace = self._chip.trace(inside, x, hidden)
-        recorded["hidden"] = kept["hidden"][0]
-        phase_rad = light.laser.phase_rad(now)
-        recorded["output"] = light.homodyne["output"].volts(np.ascontiguousarray(trace.outputs.real, level.dtype), now, phase_rad, fired.dwell_s)
-        recorded["monitors"] = self._powers([stage.arms for stage in trace.stages if stage is not None and stage.arms is not None], now, fired)
-        return recorded
+        trace = self._chip.trace(inside, x + 1j * aside[:, :n0], hidden)
+        outputs = trace.outputs.real if light.optics.design.readout == "homodyne" else np.square(np.abs(trace.outputs))
+        return [stage.arms for stage in trace.stages if stage is not None and stage.arms is not None], outputs, recorded["hidden"][0]
 
-    def _behind(self, fired: Fired, inside: Fields, now: float) -> dict[str, Fields]:
-        light, (n0, n1, _) = self._light, self._light.optics.design.sizes
-        error = self._fields(fired, "error", now)
-        assert error is not None
+    def _behind(self, inside: Fields, error: Fields) -> tuple[list[Fields], Fields]:
+        """Fields in the arms, (B, N0 + N1) fields at the inputs of both layers, for error light (B, N1 + N2)."""
+        n1 = self._light.optics.design.sizes[1]
         found = [self._chip.backward(inside, error[:, part], stretch) for stretch, part in ((0, slice(0, n1)), (1, slice(n1, None)))]
-        out = np.concatenate([trace.outputs.real for trace in found], axis=1)
         arms = [stage.arms for trace in found for stage in trace.stages if stage is not None and stage.arms is not None]
-        volts = self._backward.volts(np.ascontiguousarray(out), now, light.laser.phase_rad(now), fired.dwell_s)
-        return {"monitors": self._powers(arms, now, fired), "backward": volts}
-
-    def _powers(self, arms: list[Fields], now: float, fired: Fired) -> Fields:
-        """(T, 2K) volts, both arms of a coupler side by side."""
-        powers = np.concatenate([np.abs(section[0]) ** 2 for section in arms], axis=1)
-        return self._arms.volts(np.ascontiguousarray(powers.reshape(len(powers), -1)), now, 0.0, fired.dwell_s)
+        return arms, np.concatenate([trace.outputs.real for trace in found], axis=1)

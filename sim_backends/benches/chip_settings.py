@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labonn.benchfile import BenchFile, dataclass_from, unknown_keys
-from labonn.chips import ChipDesign
+from labonn.chips import ChipOptics
 from labonn.errors import BenchFileError
 from sim_backends.physics.board import BoardSettings
 from sim_backends.physics.detectors import DetectorSettings
@@ -48,34 +48,61 @@ class ChipSettings:
     power_drift_per_h: float = 0.0
 
     @classmethod
-    def of(cls, file: BenchFile, design: ChipDesign, ideal: bool) -> ChipSettings:
+    def of(cls, file: BenchFile, optics: ChipOptics, ideal: bool) -> ChipSettings:
         """The file's settings; with `ideal` all imperfections off, whatever the file says (its tables are still checked).
+
+        What a part is nominally (its curve, its lag) follows the file's [nominal] tables where [simulation] does not say otherwise.
 
         Raises:
             BenchFileError: unknown keys or wrong values.
         """
-        allowed = ["bench", "seed", "power_drift_per_h", *PARTS]
-        problems = unknown_keys(file.simulation, allowed, "simulation.")
+        problems = unknown_keys(file.simulation, ["bench", "seed", "power_drift_per_h", *PARTS], "simulation.")
         tables = {key: file.simulation.get(key, {}) for key in PARTS}
         problems += [f"simulation.{key} = {table!r}: a table is wanted" for key, table in tables.items() if not isinstance(table, dict)]
         drift = file.simulation.get("power_drift_per_h", 0.0)
         if isinstance(drift, bool) or not isinstance(drift, (int, float)) or not abs(drift) < 1e6:
             problems.append(f"simulation.power_drift_per_h = {drift!r}: a number is wanted")
+        own, default = designed(optics), nominal(optics)
+        for part, keys in own.items():
+            given = [key for key in keys if isinstance(tables[part], dict) and key in tables[part]]
+            problems += [f"simulation.{part}.{key}: follows from the design, it cannot be set" for key in given]
         if problems:
             raise BenchFileError("\n".join(f"{file.name}: {p}" for p in problems))
-        parts = {key: dataclass_from(kind, FIXED.get(key, {}) | tables[key], f"{file.name}: simulation.{key}") for key, kind in PARTS.items()}
-        parts["sections"] = dataclasses.replace(parts["sections"], z=design.z, one_sided=design.one_sided, reference_w=REFERENCE_W)
+        parts: dict[str, Any] = {}
+        for key, kind in PARTS.items():
+            parts[key] = dataclass_from(kind, default.get(key, {}) | tables[key] | own.get(key, {}), f"{file.name}: simulation.{key}")
         if not ideal:
             return cls(**parts, power_drift_per_h=float(drift))
-        nominal: dict[str, Any] = {"board": BoardSettings.ideal(), "splitters": SplitterSettings(0.0)}
-        nominal["detectors"] = dataclasses.replace(DetectorSettings.ideal(), **FIXED["detectors"])
-        nominal["sections"] = GainSectionSettings.ideal(z=design.z, one_sided=design.one_sided)
-        nominal["heaters"] = HeaterSettings.ideal()
-        return cls(modulators=ModulatorSettings.ideal(), laser=LaserSettings.ideal(), **nominal)
+        perfect: dict[str, Any] = {"laser": LaserSettings.ideal(), "board": BoardSettings.ideal(), "splitters": SplitterSettings(0.0)}
+        perfect["modulators"] = dataclasses.replace(ModulatorSettings.ideal(), **default["modulators"])
+        perfect["detectors"] = dataclasses.replace(DetectorSettings.ideal(), **default["detectors"])
+        perfect["sections"] = GainSectionSettings.ideal(**default["sections"] | own["sections"])
+        heater = default["heaters"] | {"tau_s": 0.0, "resistance_slope_per_w": optics.heater.resistance_slope_per_w}
+        perfect["heaters"] = HeaterSettings.ideal(**heater | own["heaters"])
+        return cls(**perfect)
 
 
 PARTS: dict[str, Any] = {
     "modulators": ModulatorSettings, "detectors": DetectorSettings, "laser": LaserSettings, "board": BoardSettings,
     "sections": GainSectionSettings, "heaters": HeaterSettings, "splitters": SplitterSettings,
 }  # fmt: skip
-FIXED: dict[str, dict[str, Any]] = {"detectors": {"saturation_w": REFERENCE_W, "tap": 1.0}}
+
+
+def nominal(optics: ChipOptics) -> dict[str, dict[str, Any]]:
+    """Settings that are no imperfections, part by part, as the design and the believed curves have them."""
+    section, heater, guides = optics.section, optics.heater, 2 if optics.design.one_sided else 1
+    return {
+        "modulators": {"v_pi_v": optics.modulator.v_pi_v, "bias_v": optics.modulator.bias_v},
+        "detectors": {"saturation_w": REFERENCE_W, "tap": 1.0},
+        "sections": {
+            "strength": guides * section.strength, "zero_gain_a": section.zero_gain_a, "shape_a": section.shape_a,
+            "amplifier_strength": optics.amplifier_section.strength,
+        },
+        "heaters": {"p_pi_w": heater.p_pi_w, "resistance_ohm": heater.resistance_ohm, "tau_s": heater.tau_s},
+    }  # fmt: skip
+
+
+def designed(optics: ChipOptics) -> dict[str, dict[str, Any]]:
+    """Settings that the design fixes."""
+    sections = {"z": optics.design.z, "one_sided": optics.design.one_sided, "reference_w": REFERENCE_W}
+    return {"sections": sections, "heaters": {"drive": optics.heater.drive}}

@@ -44,8 +44,9 @@ class Fired:
 
     Attributes:
         orders: port -> (T,) of one burst. banks: port -> frames, or a sparse bank. shots, dwell_s: of one burst.
-        wanted: detector ports that record. times: bench second of every burst. ages: seconds since the held sources were set, at every burst.
-        state: (P,) of held sources at the first burst (None: the port plays from memory). edits: channel -> value set between bursts.
+        wanted: detector ports that record. state, before: (P,) of held sources at the first burst and before they were set to that
+            (None: the port plays from memory). times: bench second of every burst. ages: seconds since the held sources were set, at every
+            burst. edits: channel -> value set since the burst before.
     """
 
     orders: Mapping[str, Values]
@@ -54,6 +55,7 @@ class Fired:
     dwell_s: float
     wanted: tuple[str, ...]
     state: Values | None
+    before: Values | None
     times: list[float] = field(default_factory=list)
     ages: list[float] = field(default_factory=list)
     edits: list[dict[int, float]] = field(default_factory=list)
@@ -116,3 +118,12 @@ def held(fired: Fired) -> Settings:
         for column in range(channels.shape[1]):  # the last one again where a row has fewer
             channels[row, column], values[row, column] = named[min(column, len(named) - 1)]
     return Sparse(base, channels, values)
+
+
+def frames(settings: Settings, part: slice) -> Values:
+    """(n, P) of the parameter port, dense."""
+    if isinstance(settings, Dense):
+        return settings.values[part]
+    rows = np.repeat(settings.base[None], len(settings.channels[part]), axis=0)
+    np.put_along_axis(rows, settings.channels[part], settings.values[part], axis=1)
+    return rows

@@ -75,7 +75,9 @@ class StreamAdcFirmware(StreamFirmware):
         if self.is_float:
             return np.array(volts, self.format)
         top = 2 ** (self.bits - 1) - 1
-        codes = np.multiply(volts, (top / self._ranges).astype(volts.dtype))
+        per_volt = (top / self._ranges).astype(volts.dtype)
+        alike = bool(np.all(per_volt == per_volt[0]))  # one number for all channels is faster
+        codes = np.multiply(volts, per_volt[0] if alike else per_volt)
         np.rint(codes, out=codes)
         if not (codes.max() < top and codes.min() > -top):
             self._saturated += int(np.count_nonzero(np.abs(codes) >= top))

@@ -53,6 +53,7 @@ class Chip:
         emission: Sequence[Array | None] | None = None,
         noise: Noise | None = None,
         in_phase: bool = False,
+        white: Sequence[Array] | None = None,
         out: Array | None = None,
     ) -> Array:
         """(S, B, n_out) fields at the outputs at every setting.
@@ -65,7 +66,10 @@ class Chip:
                 guide or (K, 2) of both; real light gets the half of it that is in phase. What it adds up to at the next detection
                 (or at the outputs) is drawn there, with the covariance at the base setting (`Dense`: at the mean of all settings) and
                 amplifiers as for weak light, anew for every setting and sample.
-            noise: where the draws come from. in_phase: detections and outputs see one quadrature only, so that the other need not be drawn.
+            noise: where the draws come from. in_phase: detections and outputs see one quadrature only: what they are given, and what is
+                returned, is real.
+            white: with `emission` and `in_phase`: for every detection and for the outputs the variance (n,) of noise of the detectors,
+                which is then drawn together with the emission.
             out: where the fields are to go.
         """
         fields = np.ascontiguousarray(x, self.dtype)
@@ -73,14 +77,16 @@ class Chip:
         if fields.ndim != 2 or fields.shape[1] != self.inputs:
             raise ValueError(f"fields {fields.shape} enter; the chip takes (B, {self.inputs})")
         base = np.asarray(drive.base if isinstance(drive, Sparse) else np.mean(drive.values, axis=0, dtype=np.float64), np.float64)
-        emitted = self._emission(base, emission, noise, in_phase)
+        behind: dict[int, Array] = {}
+        emitted = self._emission(base, emission, noise, in_phase, behind, white)
         layers = self._layers(hidden)
         run: Run
         if isinstance(drive, Sparse):
-            run = SparseRun(self.nodes, drive, fields, emitted, CACHE_BYTES)
+            run = SparseRun(self.nodes, drive, fields, emitted, CACHE_BYTES, in_phase, behind)
         else:
-            run = DenseRun(self.nodes, drive, fields, emitted, CACHE_BYTES)
-        result = np.empty((settings, len(fields), self.outputs_count), self.dtype) if out is None else out
+            run = DenseRun(self.nodes, drive, fields, emitted, CACHE_BYTES, in_phase)
+        kind = np.zeros(0, self.dtype).real.dtype if in_phase else self.dtype
+        result = np.empty((settings, len(fields), self.outputs_count), kind) if out is None else out
         for start in range(0, settings, run.block):
             rows = slice(start, min(start + run.block, settings))
             result[rows] = run.play(rows, layers)
@@ -131,14 +137,19 @@ class Chip:
         return checked(stretch.blocks(np.arange(stretch.count), own), self.dtype)
 
     def _emission(
-        self, base: Array, emission: Sequence[Array | None] | None, noise: Noise | None, in_phase: bool
-    ) -> list[Emission | None]:
-        """What is added behind every node: all emission since the last detection at the stretch before the next one."""
+        self, base: Array, emission: Sequence[Array | None] | None, noise: Noise | None, in_phase: bool, reached: dict[int, Array],
+        white: Sequence[Array] | None,
+    ) -> list[Emission | None]:  # fmt: skip
+        """What is added behind every node: all emission since the last detection at the stretch before the next one.
+
+        `reached` is given what every element of a stretch gives to its outputs, by the number of the node.
+        """
         found: list[Emission | None] = [None] * len(self.nodes)
         if emission is None:
             return found
         if noise is None or len(emission) != len(self.stages):
             raise ValueError(f"emission of {len(emission)} stages; the chip has {len(self.stages)}, and needs a source of noise")
+        more = iter(white or ())
         given = iter([e for e, stage in zip(emission, self.stages, strict=True) if not isinstance(stage, Detection)])
         reaches: list[Array] = []
         spreads: list[Array] = []
@@ -148,10 +159,12 @@ class Chip:
                 behind = node.backward(self._blocks(node, base), np.eye(node.outputs))
                 reaches = [(reach.reshape(-1, reach.shape[-1]) @ behind[1].T).reshape(*reach.shape[:-1], -1) for reach in reaches]
                 reaches.append(behind[0])
+                reached[number] = behind[0]
             if number + 1 == len(self.nodes) or isinstance(self.nodes[number + 1], Detection):
                 variances = np.concatenate(spreads)
-                if variances.any():
-                    found[number] = Emission(mixer(np.concatenate(reaches), variances, in_phase), noise, in_phase)
+                added = next(more, None)
+                if variances.any() or added is not None:
+                    found[number] = Emission(mixer(np.concatenate(reaches), variances, in_phase, added), noise, in_phase)
                 reaches, spreads = [], []
         return found
 

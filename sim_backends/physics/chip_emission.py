@@ -34,14 +34,16 @@ class Emission:
         fields += (drawn @ self.mixer).reshape(fields.shape)
 
 
-def mixer(behind: Array, variances: Array, in_phase: bool = False) -> Array:
+def mixer(behind: Array, variances: Array, in_phase: bool = False, white: Array | None = None) -> Array:
     """(n_out, n_out) square root of the covariance that emission of `variances` (E, 2) behind every element has at the outputs.
 
     Half of a variance is in each quadrature; real light is the quadrature in phase, and of complex light `in_phase` takes just that.
+    `white` (n_out,) is the variance of more noise, in phase, that is independent from output to output (only where light is seen in phase).
     """
     reach = (behind * np.sqrt(variances / 2)[..., None]).reshape(-1, behind.shape[-1]).astype(np.result_type(behind, np.float64))
-    if in_phase and np.iscomplexobj(reach):
-        reach = np.concatenate([reach.real, reach.imag])
+    if in_phase:
+        reach = np.concatenate([reach.real, reach.imag]) if np.iscomplexobj(reach) else reach
+        reach = reach if white is None else np.concatenate([reach, np.diag(np.sqrt(white))])
         return np.asarray(np.linalg.qr(reach, mode="r"), behind.real.dtype)
     # of the rows q with triangular root r, r^H r = q^H q: independent rows of unit variance times r have the same covariance
     return np.asarray(np.linalg.qr(reach, mode="r"), behind.dtype)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim_backends.physics.arrays import Constant, Floats, require
 from sim_backends.physics.drift import OrnsteinUhlenbeck
@@ -119,14 +120,25 @@ class HomodyneArray:
             noisy: false gives what a reading is on the mean.
             dwell_s: over which a reading is averaged; narrows the noise bandwidth to 1/(2 dwell_s) where that is less.
         """
+        self._follow(now_s, phase_rad)
+        volts = np.multiply(*self._gain.over(fields))
+        volts += self._dark.over(fields)[1]
+        if self._sigma_v and noisy:
+            volts += self._noise.normal(volts.shape, fields.dtype, self._sigma(dwell_s))
+        return volts.reshape(fields.shape)
+
+    def sigma_fields(self, now_s: float, phase_rad: float = 0.0, dwell_s: float = 0.0) -> NDArray[np.float64]:
+        """(D,) standard deviation of a reading in units of the field; inf where the phase makes a detector blind."""
+        self._follow(now_s, phase_rad)
+        gain = np.abs(self._gain.values)
+        blind = gain <= 1e-3 * self._full_gain
+        return np.where(blind, np.inf if self._sigma_v else 0.0, self._sigma(dwell_s) / np.where(blind, 1.0, gain))
+
+    def _sigma(self, dwell_s: float) -> float:
+        return self._sigma_v * min(1.0, (2 * dwell_s * self._bandwidth_hz) ** -0.5 if dwell_s else 1.0)
+
+    def _follow(self, now_s: float, phase_rad: float) -> None:
         key = (phase_rad, self._drift.key(now_s))
         if key != self._key:
             self._gain = Constant(self._full_gain * np.cos(self._phase_rad + phase_rad))
             self._dark, self._key = Constant(self.dark_v + self._drift.values(now_s)), key
-        volts = np.multiply(fields, self._gain.like(fields))
-        volts += self._dark.like(fields)
-        if self._sigma_v and noisy:
-            noise = self._noise.normal(fields.shape, fields.dtype)
-            noise *= self._sigma_v * min(1.0, (2 * dwell_s * self._bandwidth_hz) ** -0.5 if dwell_s else 1.0)
-            volts += noise
-        return volts

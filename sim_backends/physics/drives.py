@@ -74,6 +74,24 @@ class Edits:
         found.eliminate_zeros()
         return found
 
+    def groups(self, rows: Array) -> tuple[Array, Array, Array]:
+        """Which of the named rows (R,) change the same single channel, so that their crosstalk differs in strength only.
+
+        Returns:
+            the first row of every group, in their order; (R,) the group of every row; (R,) how many times as far it changes as the first.
+            Rows that change several channels, or none, are groups of their own.
+        """
+        counts = self.counts[rows]
+        column = np.argmax(counts, axis=1)
+        channel, single = self.channels[rows, column], counts.sum(axis=1) == 1
+        change = np.where(single, self.values[rows, column] - self.base[channel], 1.0)
+        key = np.where(single, channel, len(self.base) + np.arange(len(rows)))
+        _, first, place = np.unique(key, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        number = np.empty_like(order)
+        number[order] = np.arange(len(order))
+        return first[order], number[place], change / change[first[place]]
+
     def settings(self, rows: Array, channels: slice) -> Array:
         """(R, P_t) values of the named rows and channels, crosstalk left out."""
         values = np.repeat(self.base[None, channels], len(rows), axis=0)

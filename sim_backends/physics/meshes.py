@@ -14,20 +14,19 @@ from numpy.typing import ArrayLike
 
 from sim_backends.physics.couplers import Array
 
-Ports = slice | Array
-
 
 @dataclass(frozen=True)
 class Column:
     """Couplers that light meets at the same time.
 
     Attributes:
-        upper, lower: their ports. couplers: their numbers.
+        upper, lower: their ports. couplers: their numbers. pairs: all their ports, where those lie side by side.
     """
 
-    upper: Ports
-    lower: Ports
+    upper: Array
+    lower: Array
     couplers: slice
+    pairs: slice | None
 
 
 class Mesh:
@@ -46,7 +45,7 @@ class Mesh:
         for number, column in enumerate(layout):
             upper = np.asarray(column, np.int64).ravel()
             _check(upper, number, ports)
-            columns.append(Column(_regular(upper), _regular(upper + 1), slice(start, start + len(upper))))
+            columns.append(Column(upper, upper + 1, slice(start, start + len(upper)), _pairs(upper)))
             start += len(upper)
         self.columns: Sequence[Column] = tuple(columns)
         self.count = start
@@ -92,20 +91,19 @@ class Mesh:
             parts: the entries a, b, c, d of the blocks, each (K, ...) in the shape of the fields or to be broadcast to it.
         """
         a, b, c, d = parts
-        room = self._room(fields)
-        for column in self.columns:
-            _through(fields, column, (a, b, c, d), room, seen)
+        self._run(self.columns, np.stack([a, c], axis=1), np.stack([b, d], axis=1), fields, seen)
 
     def backward(self, parts: Sequence[Array], fields: Array, seen: Array | None = None) -> None:
         """Take `fields` (N, ...) from the outputs to the inputs (the transposed matrix), in place; as `forward` otherwise."""
         a, b, c, d = parts
-        room = self._room(fields)
-        for column in reversed(self.columns):
-            _through(fields, column, (a, c, b, d), room, seen)
+        self._run(self.columns[::-1], np.stack([a, b], axis=1), np.stack([c, d], axis=1), fields, seen)
 
-    def _room(self, fields: Array) -> Array:
-        widest = max((column.couplers.stop - column.couplers.start for column in self.columns), default=0)
-        return np.empty((2, widest, *fields.shape[1:]), fields.dtype)
+    def _run(self, columns: Sequence[Column], first: Array, second: Array, fields: Array, seen: Array | None) -> None:
+        """What upper (`first`, (K, 2, ...)) and lower fields (`second`) give to both ports of every coupler, column by column."""
+        widest = max((column.couplers.stop - column.couplers.start for column in columns), default=0)
+        room = np.empty((2, widest, 2, *fields.shape[1:]), fields.dtype)
+        for column in columns:
+            _through(fields, column, first[column.couplers], second[column.couplers], room, seen)
 
 
 def entries(blocks: Array, many: bool = False) -> tuple[Array, Array, Array, Array]:
@@ -114,29 +112,28 @@ def entries(blocks: Array, many: bool = False) -> tuple[Array, Array, Array, Arr
     return (a, b, c, d) if many else (a.reshape(-1, 1), b.reshape(-1, 1), c.reshape(-1, 1), d.reshape(-1, 1))
 
 
-def _through(fields: Array, column: Column, parts: tuple[Array, Array, Array, Array], room: Array, seen: Array | None) -> None:
-    a, b, c, d = (part[column.couplers] for part in parts)
-    upper, lower = fields[column.upper], fields[column.lower]
+def _through(fields: Array, column: Column, first: Array, second: Array, room: Array, seen: Array | None) -> None:
+    count = len(first)
+    if column.pairs is None:
+        both = np.stack([fields[column.upper], fields[column.lower]], axis=1)
+    else:
+        both = fields[column.pairs].reshape(count, 2, *fields.shape[1:])
     if seen is not None:
-        seen[column.couplers, 0] = upper
-        seen[column.couplers, 1] = lower
-    first, second = room[0, : len(upper)], room[1, : len(upper)]
-    np.multiply(lower, b, out=first)
-    np.multiply(upper, c, out=second)
-    lower *= d
-    lower += second
-    upper *= a
-    upper += first
-    if not isinstance(column.upper, slice):  # then they were copies
-        fields[column.upper], fields[column.lower] = upper, lower
+        seen[column.couplers] = both
+    upper, lower = room[0, :count], room[1, :count]
+    np.multiply(first, both[:, :1], out=upper)
+    np.multiply(second, both[:, 1:], out=lower)
+    if column.pairs is None:
+        fields[column.upper], fields[column.lower] = np.add(upper, lower, out=upper).swapaxes(0, 1)
+    else:
+        np.add(upper, lower, out=both)
 
 
-def _regular(ports: Array) -> Ports:
-    """A slice where the ports are evenly spaced, which lets a column be changed in place."""
-    steps = np.unique(np.diff(ports))
-    if len(ports) == 0 or len(steps) > 1 or (len(steps) and steps[0] < 1):
-        return ports
-    return slice(int(ports[0]), int(ports[-1]) + 1, int(steps[0]) if len(steps) else 1)
+def _pairs(upper: Array) -> slice | None:
+    """All ports of a column where no port lies between its couplers, which lets the column be changed in place."""
+    if len(upper) == 0 or np.any(np.diff(upper) != 2):
+        return None
+    return slice(int(upper[0]), int(upper[-1]) + 2)
 
 
 def _check(upper: Array, number: int, ports: int) -> None:

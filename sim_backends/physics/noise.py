@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,11 @@ def _table() -> NDArray[np.float32]:
     """The normal distribution as 65,536 equally likely values, of unit variance; the last lies at 4.3 sigma."""
     values = ndtri((np.arange(65536) + 0.5) / 65536)
     return np.asarray(values / np.sqrt(np.mean(values**2)), np.float32)
+
+
+@lru_cache(maxsize=16)
+def _scaled(sigma: float) -> NDArray[np.float32]:
+    return _table() * np.float32(sigma)
 
 
 class Noise:
@@ -40,17 +45,18 @@ class Noise:
         """The stream of that name."""
         return Noise(self._seed, (*self._path, zlib.crc32(name.encode())))
 
-    def normal(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float32) -> Floats:
-        """Independent values of mean 0 and variance 1.
+    def normal(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float32, sigma: float = 1.0) -> Floats:
+        """Independent values of mean 0 and standard deviation `sigma`.
 
         In float32 they come from a table by 16 random bits each (1.1 ns a value, against 7.6 ns of numpy's own), which cuts
         the tails at 4.3 sigma; every other dtype gets numpy's own.
         """
         if np.dtype(dtype) != np.float32:
-            return self.generator.standard_normal(shape).astype(dtype, copy=False)
+            drawn = self.generator.standard_normal(shape).astype(dtype, copy=False)
+            return drawn if sigma == 1 else np.multiply(drawn, sigma, out=drawn)
         count = math.prod(shape) if isinstance(shape, tuple) else shape
         raw: Any = self._bits.random_raw((count + 3) // 4)
         values = np.empty(count, np.float32)
         # "wrap" is never needed for 16 bits; it is the mode without a check and without a second buffer
-        np.take(_table(), raw.view(np.uint16)[:count], mode="wrap", out=values)
+        np.take(_table() if sigma == 1 else _scaled(sigma), raw.view(np.uint16)[:count], mode="wrap", out=values)
         return values.reshape(shape)

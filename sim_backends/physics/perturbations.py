@@ -26,24 +26,28 @@ class Perturbed:
     Args:
         stretch, edits: the light's way and the changes. dtype: of the light.
         shared: (B, n_in) fields that enter at the settings of which no earlier part is changed; None if there are none such.
+        behind: (E, 2, n_out) what every element of the base gives to the outputs, if that is known already.
 
     Attributes:
         rows: sorted settings that change something here.
     """
 
-    def __init__(self, stretch: Stretch, edits: Edits, dtype: DTypeLike, shared: Array | None) -> None:
+    def __init__(self, stretch: Stretch, edits: Edits, dtype: DTypeLike, shared: Array | None, behind: Array | None = None) -> None:
         self.stretch, self._edits, self._dtype, self._shared = stretch, edits, np.dtype(dtype), shared
         self._base = edits.base[stretch.channels]
         self._own = stretch.own(self._base)
         self._exact = stretch.blocks(np.arange(stretch.count), self._own)
         self.blocks = checked(self._exact, dtype)
-        self.behind = stretch.backward(self.blocks, np.eye(stretch.outputs))[0]
+        self.behind = stretch.backward(self.blocks, np.eye(stretch.outputs))[0] if behind is None else behind
         self.crosstalk: Any = None
         if edits.crosstalk is not None:
             self.crosstalk = edits.crosstalk[:, stretch.channels]
         self._find()
         if self.crosstalk is not None:
-            self.crosstalk = self.crosstalk.astype(self._dtype)
+            self._named = np.unique(self.crosstalk.indices)
+            first, self._group, self._share = edits.groups(self.rows)
+            kind = np.zeros(0, self._dtype).real.dtype
+            self.crosstalk = sparse.csr_array(self.crosstalk[self.rows[first]][:, self._named], dtype=kind)
 
     def _find(self) -> None:
         edits, stretch = self._edits, self.stretch
@@ -104,10 +108,16 @@ class Perturbed:
         return self._slopes(self.unit)
 
     def _slopes(self, response: Response) -> Array:
-        """(P_t, m n_out) derivatives of the outputs."""
-        element = self.stretch.element
-        weights = self._reach(element, self.stretch.derivatives(self._base))
-        return np.asarray(np.matmul(response.before[element].swapaxes(1, 2), weights).reshape(len(element), -1))
+        """(named, m n_out) derivatives of the outputs by what crosstalk changes; complex ones as pairs of real numbers."""
+        element = self.stretch.element[self._named]
+        weights = self._reach(element, self._derivatives[self._named])
+        slopes = np.matmul(response.before[element].swapaxes(1, 2), weights)
+        slopes = slopes.reshape(len(element), slopes.shape[1] * slopes.shape[2])
+        return np.asarray(slopes.view(slopes.real.dtype))
+
+    @cached_property
+    def _derivatives(self) -> Array:
+        return self.stretch.derivatives(self._base)
 
     def between(self, rows: slice) -> tuple[int, int]:
         """Which part of `self.rows` lies in `rows`."""
@@ -122,7 +132,7 @@ class Perturbed:
         if len(many):
             out[many] = np.matmul(self._shared, self._rebuilt(at, many))
         if self.crosstalk is not None:
-            out += (self.crosstalk[self.rows[at]] @ self._slopes_shared).reshape(out.shape)
+            self._cross(out, at, self._slopes_shared)
         return out
 
     def matrices(self, at: At) -> Array:
@@ -132,8 +142,25 @@ class Perturbed:
         if len(many):
             out[many] = self._rebuilt(at, many)
         if self.crosstalk is not None:
-            out += (self.crosstalk[self.rows[at]] @ self._slopes_unit).reshape(out.shape)
+            self._cross(out, at, self._slopes_unit)
         return out
+
+    def _cross(self, out: Array, at: At, slopes: Array) -> None:
+        """Add crosstalk to fields or matrices; settings that move the same channel only have the same in different strength."""
+        flat = out.view(slopes.dtype).reshape(len(out), slopes.shape[1])
+        group = self._group[at]
+        if not len(group):
+            return
+        first, last = int(group.min()), int(group.max()) + 1
+        if last - first > len(group):
+            named, place = np.unique(group, return_inverse=True)
+            added = self.crosstalk[named] @ slopes
+        else:
+            added, place = _rows(self.crosstalk, first, last) @ slopes, group - first
+        if len(added) < len(group):
+            added = added[place]
+            added *= self._share[at, None].astype(slopes.dtype)
+        flat += added
 
     def _updated(self, response: Response, at: At) -> Array:
         out: Array = np.matmul(response.before[self._element[at]].swapaxes(1, 2), self._weights[at])
@@ -143,3 +170,10 @@ class Perturbed:
     def _rebuilt(self, at: At, many: Array) -> Array:
         settings = self._edits.settings(self.rows[at][many], self.stretch.channels)
         return np.ascontiguousarray(self.stretch.matrices(settings, self._dtype).transpose(2, 0, 1))
+
+
+def _rows(matrix: Any, first: int, last: int) -> Any:
+    """matrix[first:last] of a csr_array, without scipy's way of finding out what is asked for."""
+    start, stop = int(matrix.indptr[first]), int(matrix.indptr[last])
+    inside = matrix.data[start:stop], matrix.indices[start:stop], matrix.indptr[first : last + 1] - start
+    return sparse.csr_array(inside, shape=(last - first, matrix.shape[1]))

@@ -20,11 +20,13 @@ from sim_backends.physics.gain import saturated
 from sim_backends.physics.noise import Noise
 from sim_backends.physics.parameter_drift import ParameterDrift
 from sim_backends.physics.placement import crosstalk, mixed
+from sim_backends.physics.saturation_series import apply, polynomial
 
 _PLANCK_J_S = 6.62607015e-34
 _LIGHT_M_PER_S = 299792458.0
 _NEGLIGIBLE = 1e-4  # relative change of the power gain below which saturation is skipped
-_WEAK = 3e-3  # input (or linear output) power over P_sat up to which the first step of Newton's rule is exact to 1e-5
+_ERROR = 1e-5  # of the factor on the field, within which polynomials stand for Newton's rule
+_ALIKE = 3e-6  # error of that factor, within which settings with slightly different gains share a polynomial
 _MODERATE = 0.25, 4.0  # power gains at which two steps are exact to 2e-5 at any power
 
 Float64 = NDArray[np.float64]
@@ -157,15 +159,15 @@ def saturation(settings: GainSectionSettings) -> Callable[[Fields, Fields], Fiel
 
     def saturate(fields: Fields, factors: Fields) -> Fields:
         gains = np.square(np.abs(factors))
-        if _peak(fields) * strength * float(np.max(np.abs(gains - 1) / gains)) < _NEGLIGIBLE:
-            return fields
         power = np.square(fields.real)
         if np.iscomplexobj(fields):
             power += np.square(fields.imag)
+        if float(power.max(initial=0)) * strength * float(np.max(np.abs(gains - 1) / gains)) < _NEGLIGIBLE:
+            return fields
+        if _by_series(fields, power, gains, strength, alpha_h):
+            return fields
         power *= strength / np.maximum(gains, np.finfo(gains.dtype).tiny)
         lowest, highest = float(gains.min(initial=1.0)), float(gains.max(initial=1.0))
-        if float(power.max(initial=0.0)) * highest < _WEAK:
-            return _weakly(fields, power, gains, alpha_h)
         left = saturated(gains, power, 2 if _MODERATE[0] <= lowest and highest <= _MODERATE[1] else 6)
         fields *= left
         if alpha_h and np.iscomplexobj(fields):
@@ -175,23 +177,19 @@ def saturation(settings: GainSectionSettings) -> Callable[[Fields, Fields], Fiel
     return saturate
 
 
-def _weakly(fields: Fields, power: Fields, gains: Fields, alpha_h: float) -> Fields:
-    """To first order in the power: ln(G/G0) = (1 - G0) P, half of which is the field's, and alpha_h times that its phase; in place."""
-    power *= 0.5 * (1 - gains)
-    if not np.iscomplexobj(fields):
-        power += 1
-        fields *= power
-        return fields
-    factors = np.empty(fields.shape, fields.dtype)
-    np.add(power, 1, out=factors.real)
-    np.multiply(power, -alpha_h, out=factors.imag)
-    fields *= factors
-    return fields
-
-
-def _peak(fields: Fields) -> float:
-    """Not less than the largest power of any field, and at most twice it."""
-    if not np.iscomplexobj(fields):
-        return max(float(fields.max(initial=0)), -float(fields.min(initial=0))) ** 2
-    parts = fields.view(fields.real.dtype)
-    return 2 * max(float(parts.max(initial=0)), -float(parts.min(initial=0))) ** 2
+def _by_series(fields: Fields, power: Fields, gains: Fields, strength: float, alpha_h: float) -> bool:
+    """Whether polynomials in the power (of the fields behind the sections) are exact enough; then they are applied to the fields."""
+    low, high = (side.astype(np.float64).ravel() for side in (gains.min(axis=(0, 1)), gains.max(axis=(0, 1))))
+    if not (fields.size and low.min() > 0):
+        return False
+    middle = (low + high) / 2
+    per = strength / middle
+    most = per * float(power.max())
+    lean = alpha_h if np.iscomplexobj(fields) else 0.0
+    # d ln F / d ln G0 is at most (1 - i alpha_h) G0 p / 2
+    if float(np.max((high - low) * most)) * abs(1 - 1j * lean) > 4 * _ALIKE:
+        return False
+    terms = polynomial(middle, most, lean, _ERROR)
+    if terms is not None:
+        apply(fields, power, [term * per**n for n, term in enumerate(terms)])
+    return terms is not None

@@ -72,3 +72,14 @@ def test_offsets_and_gains_have_the_set_spreads_and_offsets_drift() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"DetectorSettings.tap is 1.5; allowed is 0 to 1"):
         DetectorSettings(tap=1.5)
+
+
+def test_the_noise_in_units_of_the_field_is_that_of_the_readings_and_infinite_where_the_phase_makes_them_blind() -> None:
+    array = HomodyneArray(3, DetectorSettings(phase_spread_rad=0), Noise(3))
+    dark = np.zeros((40000, 3))
+    for phase, dwell_s in ((0.0, 0.0), (1.0, 1e-4)):
+        slope = array.volts(dark + 1, 0.0, phase, noisy=False)[0] - array.volts(dark, 0.0, phase, noisy=False)[0]
+        read = array.volts(dark, 0.0, phase, dwell_s).std(axis=0) / slope
+        assert np.allclose(array.sigma_fields(0.0, phase, dwell_s), read, rtol=0.02)
+    assert np.all(np.isinf(array.sigma_fields(0.0, np.pi / 2)))
+    assert np.all(HomodyneArray(3, DetectorSettings.ideal(), Noise(3)).sigma_fields(0.0) == 0)

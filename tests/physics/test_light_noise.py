@@ -52,3 +52,8 @@ def test_children_of_other_names_parents_and_seeds_are_other_streams() -> None:
     streams = [noise, noise.child("a"), noise.child("b"), noise.child("a").child("b"), noise.child("b").child("a"), Noise(8).child("a")]
     values = np.stack([stream.normal(4000) for stream in streams]).astype(np.float64)
     assert np.abs(np.corrcoef(values) - np.eye(len(streams))).max() < 0.07
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_standard_deviation_scales_the_same_draws(dtype: type) -> None:
+    assert np.allclose(Noise(5).normal(1000, dtype, 0.3), 0.3 * Noise(5).normal(1000, dtype), rtol=1e-6)

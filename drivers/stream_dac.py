@@ -26,22 +26,34 @@ class StreamDacOptions(ConverterOptions):
 
     Attributes:
         settle_s: of the modulators behind it; shots should last longer.
-        a_per_v: of voltage-controlled current sources behind it; the port is then in amperes, the instrument still in volts.
+        a_per_v, w_per_v: of voltage-controlled current sources, or power controllers of heaters, behind it; the port is then in amperes
+            or watts, the instrument still in volts.
     """
 
     settle_s: float = 0.0
     a_per_v: float | None = None
+    w_per_v: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.settle_s < math.inf:
             raise ValueError(f"settle_s = {self.settle_s:g}: must not be negative, and finite")
-        if self.a_per_v is not None and not 0 < self.a_per_v < math.inf:
-            raise ValueError(f"a_per_v = {self.a_per_v:g}: must be positive, and finite")
+        for name, value in (("a_per_v", self.a_per_v), ("w_per_v", self.w_per_v)):
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} = {value:g}: must be positive, and finite")
+        if self.a_per_v is not None and self.w_per_v is not None:
+            raise ValueError(f"a_per_v = {self.a_per_v:g}, w_per_v = {self.w_per_v:g}: one of them, a port has one unit")
+
+    @property
+    def behind(self) -> tuple[str, float]:
+        """(Unit of the port, that a volt)."""
+        if self.a_per_v is not None:
+            return "A", self.a_per_v
+        return ("V", 1.0) if self.w_per_v is None else ("W", self.w_per_v)
 
 
 class StreamDac:
-    """Modulators (volts), or current sources (amperes), on a streaming DAC.
+    """Modulators (volts), current sources (amperes) or power controllers (watts) on a streaming DAC.
 
     Attributes:
         most_bursts: how often the instrument plays an order after one `arm`.
@@ -59,10 +71,10 @@ class StreamDac:
         self.most_bursts: int = self._stream.most_bursts
         self._format = self._stream.format
         self._range_v = number("lower"), number("upper")
-        self._per_v = 1.0 if options.a_per_v is None else options.a_per_v  # in the port's unit
+        unit, self._per_v = options.behind
         self._scale, self._offset = number("scale") * self._per_v, number("offset") * self._per_v
         floats = self._format in ("<f4", "<f8")
-        names, unit = NumberedNames("ch", options.channels), "V" if options.a_per_v is None else "A"
+        names = NumberedNames("ch", options.channels)
         lower, upper = (np.asarray(limit * self._per_v) for limit in self._range_v)
         step, settle_s = np.asarray(0.0 if floats else self._scale), np.asarray(options.settle_s)
         self.spec = ChannelSpec(names, unit, lower, upper, step, settle_s, depth=int(number("depth")))

@@ -64,6 +64,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--coupler", choices=COUPLERS, help=f"{own} (default: pt, or rotation for mzi_chip)")
     add("--activation", choices=ACTIVATIONS, default="board", help=f"{own} (default %(default)s)")
     add("--readout", choices=READOUTS, default="homodyne", help=f"{own} (default %(default)s)")
+    add("--watts", action="store_true", help=f"{own}: heaters behind power controllers, not voltages (mzi_chip)")
     add("--monitors", action="store_true", help=f"{own}: monitors and error beams, for in-situ backpropagation (mzi_chip)")
     add("--simulate", nargs="+", default=[], metavar="KEY=VALUE", help="imperfections of these benches, as laser.rin_db_per_hz=-100")
     add("--check-gradient", action="store_true", help="afterwards compare the gradient with careful central differences")
@@ -76,7 +77,9 @@ def bench_file(args: argparse.Namespace) -> str:
         raise ProcedureError(f"--coupler pt: {name} is a chip of heaters; PT couplers are on --bench pt_chip")
     if name.startswith("pt") and args.coupler not in (None, "pt"):
         raise ProcedureError(f"--coupler {args.coupler}: {name} is a chip of gain sections; this is on --bench mzi_chip")
-    text = chip_bench(name, args.sizes, args.coupler, args.activation, args.readout, monitors)
+    if args.watts and name != "mzi_chip":
+        raise ProcedureError(f"--watts: {name} has no power controllers; heaters of --bench mzi_chip have")
+    text = chip_bench(name, args.sizes, args.coupler, args.activation, args.readout, monitors, watts=args.watts)
     return text + simulated(args.simulate)
 
 

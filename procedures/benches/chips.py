@@ -27,7 +27,7 @@ SLOPES = {"pt": 3.0, "rotation": 12.0, "mzi": 12.0}
 
 def chip_bench(
     name: str, sizes: Sequence[int] = (49, 20, 10), coupler: str | None = None, activation: str = "board", readout: str = "homodyne",
-    monitors: bool = False, layout: str = "triangular", seed: int = 7, simulation: str = "",
+    monitors: bool = False, layout: str = "triangular", seed: int = 7, simulation: str = "", watts: bool = False,
 ) -> str:  # fmt: skip
     """The text of a bench file.
 
@@ -37,7 +37,7 @@ def chip_bench(
         sizes: inputs, hidden neurons, outputs. coupler: "pt", "rotation" or "mzi" (default: that of the name).
         activation, readout, layout: as [nominal.chip] has them (labonn.chips). monitors: with monitors at all phase shifters and light from
             behind, for in-situ backpropagation.
-        seed: of hidden truths. simulation: more lines for the [simulation] table.
+        watts: heaters behind power controllers, on a hardware-timed bench. seed: of hidden truths. simulation: more lines for the [simulation] table.
     """
     kind = coupler or ("pt" if name.startswith("pt") else "rotation")
     model = ChipModel((sizes[0], sizes[1], sizes[2]), Coupler(kind), layout)
@@ -47,7 +47,7 @@ def chip_bench(
     parts = [HEADER.format(layers=layers, title=TITLES[kind], description=f"{model.count} parameters, {timing}")]
     ports = _Ports()
     parts.append(ports.dac("input", sizes[0], "amplitude modulators of the input beams", '-3.6 V"\nupper = "3.6 V'))
-    parts.append(_parameters(kind, model.count, software, ports))
+    parts.append(_parameters(kind, model.count, software, ports, watts))
     if activation == "board":
         parts.append(ports.dac("activation", 4096, "lookup table of the activation board, one volt a point", '-3.6 V"\nupper = "3.6 V', 8))
     if activation == "host":
@@ -63,16 +63,21 @@ def chip_bench(
     chip = f'coupler = "{kind}"\nsizes = [{", ".join(map(str, sizes))}]\nlayout = "{layout}"\nactivation = "{activation}"\n'
     chip += f'readout = "{readout}"\nslope = {SLOPES[kind]}\n'
     parts.append(f"\n[nominal.chip]  # the design, and what is believed until a calibration measures it\n{chip}")
+    if watts:
+        parts.append('\n[nominal.heater]\ndrive = "W"\n')
     light = "pt_chip" if kind == "pt" else "mzi_chip"
     parts.append(f'\n[simulation]  # read only in a dry run\nbench = "{light}"\nseed = {seed}\n{simulation}')
     return "".join(parts)
 
 
-def _parameters(kind: str, count: int, software: bool, ports: _Ports) -> str:
+def _parameters(kind: str, count: int, software: bool, ports: _Ports, watts: bool) -> str:
     name, unit, upper = ("gain", "A", "12 mA") if kind == "pt" else ("heaters", "V", "7.2 V")
-    what = "currents of all gain sections" if kind == "pt" else "voltages of all heaters"
+    if watts:
+        unit, upper = "W", "51 mW"
+    what = "currents of all gain sections" if kind == "pt" else "powers of all heaters" if watts else "voltages of all heaters"
     if not software:
         extra = "a_per_v = 2.4e-3  # transconductance of the current sources behind the converter\n" if kind == "pt" else ""
+        extra += "w_per_v = 5.2e-3  # of the power controllers behind the converter\n" if watts else ""
         return ports.dac(name, count, what, f'0 {unit}"\nupper = "{upper}', 16384, extra)
     chains = next(n for n in range(-(-count // CHAIN), count + 1) if count % n == 0)
     links = ", ".join(f'"serial:///dev/ttyUSB{i}?baud=115200"' for i in range(chains))

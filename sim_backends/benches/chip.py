@@ -47,7 +47,7 @@ class ChipBench:
         _check_ports(file, optics, self.instruments)
         self.light = ChipLight(optics, ChipSettings.of(file, optics, ideal), seed, ideal)
         monitors = Monitors(self.light, seed) if any(port in file.ports for port in INSITU) else None
-        per_v = float(getattr(file.ports[self.port].options, "a_per_v", None) or 1.0)
+        per_v = float(getattr(file.ports[self.port].options, "behind", ("V", 1.0))[1])
         self._readings = ChipReadings(self.light, monitors, self.port, per_v)
         self._held: HeldSources | None = None
         if not hasattr(self.instruments.of(self.port)[0], "bank"):
@@ -129,7 +129,7 @@ def _check_name(file: BenchFile, optics: ChipOptics) -> None:
 
 def _check_ports(file: BenchFile, optics: ChipOptics, instruments: Instruments) -> None:
     """Raise BenchFileError unless all ports are those of the chip, with its numbers of channels."""
-    design, sizes = optics.design, instruments.stand_ins()
+    design = optics.design
     for port in file.ports:
         if port not in (*BEAMS, *TAPS, optics.port):
             raise BenchFileError(f"{file.name}: ports.{port}: a simulated {design.coupler} chip has no such port")
@@ -137,9 +137,6 @@ def _check_ports(file: BenchFile, optics: ChipOptics, instruments: Instruments) 
             told = f"not simulated for {design.coupler} couplers with activation by {design.activation}"
             raise BenchFileError(f"{file.name}: ports.{port}: {told}; heater chips with an activation board have monitors")
     try:
-        check_ports(optics, sizes, file.name)  # type: ignore[arg-type]
+        check_ports(optics, instruments.stand_ins(), file.name)  # type: ignore[arg-type]
     except ProcedureError as problem:
         raise BenchFileError(str(problem)) from None
-    for port, count in optics.channels().items():
-        if port in sizes and len(sizes[port]) != count:
-            raise BenchFileError(f"{file.name}: ports.{port}: has {len(sizes[port])} channels, but {design.described} needs {count}")

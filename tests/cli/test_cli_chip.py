@@ -68,6 +68,16 @@ def test_a_small_chip_learns_three_classes_on_every_bench(
     assert {"training.png", "weights.npz", "test.npz", "metrics.csv", "bench.toml"} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize(("gradient", "more"), [("adjoint", []), ("aware", ["--watts"]), ("shift", ["--readout", "intensity"]), ("walsh", [])])
+def test_heater_chips_learn_by_other_methods_too(
+    gradient: str, more: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, pictures: Path
+) -> None:
+    arguments = ["--dry-run", "--bench", "mzi_chip", *SMALL, "--data", str(pictures), "--gradient", gradient, "--lr", "0.15", *more]
+    code, _, err, folder = run(capsys, tmp_path, "train_chip", *arguments, "--steps", "60", "--batch", "32", "--train", "all")
+    assert code == 0, err
+    assert result_of(folder)["test_accuracy"] > 0.8
+
+
 def test_the_metrics_count_hardware_evaluations_and_bench_time(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, pictures: Path
 ) -> None:
@@ -150,6 +160,7 @@ def test_an_in_silico_start_is_better_than_a_random_one_on_an_ideal_chip(
     [
         (["--bench", "pt_chp"], "no such file; train_chip has benches of its own: pt_chip, pt_chip_software, mzi_chip, mzi_chip_software"),
         (["--coupler", "mzi"], "--coupler mzi: pt_chip is a chip of gain sections; this is on --bench mzi_chip"),
+        (["--watts"], "--watts: pt_chip has no power controllers; heaters of --bench mzi_chip have"),
         (["--steps", "0"], "--steps 0: at least 1"),
         (["--lr", "-1"], "learning rate -1"),
         (["--step", "0"], "--step 0.0: more than 0 is wanted"),

@@ -13,7 +13,8 @@ import pytest
 
 from labonn import benchfile, registry
 from labonn.procedures import load
-from procedures.benches import vapour_cell
+from procedures.benches import chip_bench, vapour_cell
+from procedures.benches.chips import BENCHES
 
 ROOT = Path(__file__).parents[1]
 DRIVERS = sorted(registry.registered("labonn.drivers"))
@@ -83,8 +84,10 @@ def test_an_emulator_has_one_kind_of_front_and_is_made_for_a_port(name: str) -> 
     assert hasattr(emulator, "wire_s") == bool(wanted)
 
 
-def test_the_shipped_bench_file_is_what_the_procedure_writes() -> None:
+def test_the_shipped_bench_files_are_what_the_procedures_write() -> None:
     assert (ROOT / "procedures/benches/vapour_cell.toml").read_text(encoding="utf-8") == vapour_cell((784, 128, 128, 10))
+    for name in BENCHES:
+        assert (ROOT / f"procedures/benches/{name}.toml").read_text(encoding="utf-8") == chip_bench(name)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "procedures/benches").glob("*.toml")), ids=lambda path: path.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,20 +48,3 @@ class Lag:
         if np.any(elapsed_s < 0):
             raise ValueError(f"a lag at {np.min(elapsed_s):g} s after a step; allowed is 0 s and more")
         return np.exp(-elapsed_s / self.tau_s) if self.tau_s else np.zeros_like(elapsed_s)
-
-    def settle_s(self, largest_step: float, tolerance: float) -> float:
-        """Seconds after which a step as large as that has come within the tolerance."""
-        return self.tau_s * math.log(largest_step / tolerance) if largest_step > tolerance else 0.0
-
-    def leftover(self, start: ArrayLike, base: ArrayLike, largest_step: float, elapsed_s: float) -> float:
-        """Largest distance from its goal that any actuator of a sparse drive has `elapsed_s` after a row was set.
-
-        Rows are base targets with changes. What is left is at most that of the way from `start` to the base and of the change from row
-        to row; earlier rows are included, settled or not: every step is `largest_step` or less and each slot lasts `elapsed_s` or more.
-
-        Args:
-            start, base: (K,) before the first row, and its unchanged targets. largest_step: between two rows, in any channel.
-        """
-        r = float(self.left(np.asarray(elapsed_s)))
-        begun = float(np.max(np.abs(np.asarray(start, np.float64) - np.asarray(base, np.float64)), initial=0.0))
-        return r * (begun + largest_step / (1 - r)) if r < 1 else math.inf

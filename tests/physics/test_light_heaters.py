@@ -116,28 +116,6 @@ def test_without_a_lag_phases_are_there_at_once() -> None:
     found, end = Lag(0.0).slots(np.full(2, 9.0), targets, 1e-6, np.array([0.0, 1e-6]))
     assert np.array_equal(found, np.repeat(targets[:, None], 2, axis=1))
     assert np.array_equal(end, targets[-1])
-    assert Lag(0.0).leftover(np.zeros(1), np.full(1, 9.0), 1.0, 0.0) == 0
-
-
-def test_a_slot_counts_as_settled_when_what_is_left_is_below_the_tolerance() -> None:
-    lag = Lag(1.2e-6)
-    seconds = lag.settle_s(0.2, 1e-4)
-    assert 0.2 * np.exp(-seconds / 1.2e-6) == pytest.approx(1e-4, rel=1e-12)
-    assert lag.settle_s(1e-5, 1e-4) == 0
-
-
-@pytest.mark.parametrize("slot_tau", [0.3, 1.0, 5.0])
-def test_what_is_left_of_a_sparse_drive_is_never_more_than_told_and_the_bound_is_not_idle(slot_tau: float) -> None:
-    rng, lag, base = np.random.default_rng(3), Lag(1.0), np.array([1.0, 2.0])
-    told = lag.leftover(np.array([0.5, 2.0]), base, 0.2, slot_tau)
-    largest = 0.0
-    for _ in range(20):
-        # rows between which no channel moves by more than 0.2
-        targets = base + 0.1 * rng.choice([-1.0, 1.0], (30, 2))
-        targets[0] = base
-        found, _ = lag.slots(np.array([0.5, 2.0]), targets, slot_tau, np.array([slot_tau]))
-        largest = max(largest, float(np.abs(found[:, 0] - targets).max()))
-    assert 0.3 * told < largest <= told
 
 
 def test_drift_of_the_phases_is_a_walk_and_a_steady_rate() -> None:

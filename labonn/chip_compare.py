@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +61,17 @@ def compare(
         if method.planner is not None:
             bench.run(method.planner.plan(theta))
     taken: dict[str, list[tuple[Estimate, float, int]]] = {name: [] for name in methods}
-    careful, repeats = [], -(-args.reference // args.times)
+    careful, repeats, own = [], -(-args.reference // args.times), objective.slots
+    waits = [method.planner.choice.slots.settle for method in methods.values() if method.planner is not None and method.planner.choice]
+    patient = replace(own, settle=max([method.slots.settle for method in methods.values()] + waits))
     for _ in range(args.times):  # by turns, so that what drifts drifts for all
         for name, method in methods.items():
-            start, count, before = bench.clock.now(), objective.settings, objective.slots
-            objective.slots = method.slots
+            start, count, objective.slots = bench.clock.now(), objective.settings, method.slots
             estimate = bench.run(method(objective, theta))
-            objective.slots = before
             taken[name].append((estimate, bench.clock.now() - start, objective.settings - count))
+        objective.slots = patient  # as long as the most patient of the methods waits
         careful.append(bench.run(central(objective, theta, FINER * step, subset=some, repeats=repeats, scaled=False)).gradient[some])
+    objective.slots = own
     trend = _trend(np.stack(careful))
     return trend.mean(axis=0), {name: _summed(taken[name], trend, some, methods[name]) for name in methods}
 

@@ -28,7 +28,8 @@ class MethodSettings:
     """How to measure gradients.
 
     Attributes:
-        name: one of METHODS, or "auto". step: of perturbations in radians; None: STEPS, an eighth of that where all move. repeats: of every perturbation.
+        name: one of METHODS, or "auto". step: of perturbations in radians; None: STEPS, an eighth of that where all move.
+        repeats: of every perturbation.
         coordinates: moved by "subset"; pairs: of "spsa"; None: a tenth of the parameters.
         settle: shots thrown away at the start of a setting; None: what the lag needs.
         budget_s: bench seconds that a gradient of "auto" may take; None: what is best. seed: of random directions.

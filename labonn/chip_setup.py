@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,9 @@ MARGIN = 2.0  # of a detector's range over the largest reading
 DARK_SHOTS = 1000
 SAMPLED = 256  # images that ranges are fitted to
 DEAD = 0.02  # of the median detector's spread over images, below which a detector is dead
+BASELINES = 16
+PATIENCE = 64  # shots to settle in, should the lag be longer than believed
+NOISY = 2.0  # times the noise, what a dead parameter's change may seem to be
 STILL = 0.1  # of the response that is expected, below which a parameter does nothing
 TELLING = 0.05  # of the median expected response, from which a channel can be judged
 
@@ -137,15 +141,19 @@ def find_dead(objective: OnChip, theta: Floats, rows: Ints, step: float, count: 
     Every parameter is moved to either side, in one table, and the change of the outputs compared with the believed one; parameters that
     are believed to do hardly anything (couplers whose light is thrown away) cannot be judged and count as alive.
     """
-    before = objective.rows, objective.labels
+    before, slots = (objective.rows, objective.labels), objective.slots
     objective.show(rows[:count], np.zeros(0, np.int64))
+    objective.slots = replace(objective.slots, settle=max(slots.settle, PATIENCE))
     number = len(theta)
     low, high = np.maximum(theta - step, objective.lower), np.minimum(theta + step, objective.upper)
-    channels = np.tile(np.arange(number), 2)[:, None]
-    outputs = yield from objective.outputs(Changes(np.asarray(theta, np.float64), channels, np.concatenate([low, high])[:, None]))
+    channels = np.concatenate([np.tile(np.arange(number), 2), np.zeros(BASELINES, np.int64)])[:, None]
+    values = np.concatenate([low, high, np.full(BASELINES, theta[0])])[:, None]
+    outputs = (yield from objective.outputs(Changes(np.asarray(theta, np.float64), channels, values))).astype(np.float64)
+    objective.slots = slots
     objective.show(*before)
-    moved = (outputs[number:] - outputs[:number]).astype(np.float64)
+    moved = outputs[number : 2 * number] - outputs[:number]
     measured = np.sqrt(np.mean(moved**2, axis=(1, 2)))
+    noise = float(np.sqrt(2 * np.mean(outputs[2 * number :].var(axis=0, ddof=1))))
     expected = objective.optics.response(theta, objective.images_shown[rows[:count]], low, high)
     telling = expected > TELLING * np.median(expected[expected > 0])
-    return telling & (measured < STILL * expected)
+    return telling & (measured < STILL * expected) & (measured <= NOISY * noise)

@@ -39,7 +39,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The procedure's own options."""
     add = parser.add_argument
     add("--data", default="mini", metavar="mini|DIR", help="the shipped MNIST subset, or a folder of IDX files (default %(default)s)")
-    add("--gradient", choices=("auto", *METHODS), default="auto", help="how gradients are measured (default %(default)s: plan by measuring)")
+    add("--gradient", choices=("auto", *METHODS), default="auto", help="how gradients are measured (default %(default)s, which plans it)")
     add("--train", choices=TRAINED, default="theta", help="couplers only, or amplifiers too (default %(default)s)")
     add("--optimizer", choices=tuple(BY_NAME), default="adam", help="what makes steps of gradients (default %(default)s)")
     add("--steps", type=int, default=300, metavar="N", help="of the optimizer (default %(default)s)")

@@ -35,9 +35,10 @@ def chip_bench(
         name: "pt_chip" or "mzi_chip" (hardware-timed: parameters in the bank memory of a streaming DAC), with "_software" for chains of
             eight-channel sources that are set over serial lines.
         sizes: inputs, hidden neurons, outputs. coupler: "pt", "rotation" or "mzi" (default: that of the name).
-        activation, readout, layout: as [nominal.chip] has them (labonn.chips). monitors: with monitors at all phase shifters and light from
-            behind, for in-situ backpropagation.
-        watts: heaters behind power controllers, on a hardware-timed bench. seed: of hidden truths. simulation: more lines for the [simulation] table.
+        activation, readout, layout: as [nominal.chip] has them (labonn.chips).
+        monitors: with monitors at all phase shifters and light from behind, for in-situ backpropagation.
+        seed: of hidden truths. simulation: more lines for the [simulation] table.
+        watts: heaters behind power controllers, on a hardware-timed bench.
     """
     kind = coupler or ("pt" if name.startswith("pt") else "rotation")
     model = ChipModel((sizes[0], sizes[1], sizes[2]), Coupler(kind), layout)

@@ -140,8 +140,8 @@ class ChipLight:
     def _white(self, now: float, phase_rad: float, dwell_s: float, level: Fields) -> list[Fields] | None:
         """Variances of the detectors' noise in fields, hidden and output, where it can be drawn together with spontaneous emission.
 
-        The laser's level within the settings of a call multiplies it at the hidden neurons, relative to its mean: its spread is the relative
-        error of the standard deviation.
+        At the hidden neurons the laser's level multiplies it, relative to the mean over the settings of a call: what levels differ by is
+        the relative error of the standard deviation.
         """
         mean = float(level.mean())
         if not self._in_phase or np.ptp(level) > EVEN * mean:
@@ -164,8 +164,9 @@ class ChipLight:
         return self.modulators["input"].fields(np.asarray(beams.input, self._float), now).astype(self.dtype)
 
     def activated(
-        self, z: Fields, rows: slice, beams: Beams, levels: tuple[Fields, Fields], when: tuple[float, float, bool], recorded: dict[str, Fields]
-    ) -> Fields:
+        self, z: Fields, rows: slice, beams: Beams, levels: tuple[Fields, Fields], when: tuple[float, float, bool],
+        recorded: dict[str, Fields],
+    ) -> Fields:  # fmt: skip
         """Hidden fields as detected, and what the board or the host sends in again.
 
         Args:

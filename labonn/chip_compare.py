@@ -27,6 +27,7 @@ class Compared:
     Attributes:
         gradients: (N, P) as measured. error: rms over parameters and repetitions of what they are off the reference of their turn.
         reported: rms of the standard errors they came with. seconds, settings: of bench time and hardware evaluations, a gradient.
+        downhill: cosine squared with the reference, a second: what the planner goes by.
         chosen, predicted: of "auto": what it is, and (rms error, seconds) as planned.
     """
 
@@ -35,15 +36,17 @@ class Compared:
     reported: float
     seconds: float
     settings: float
+    downhill: float
     chosen: str = ""
     predicted: tuple[float, float] | None = None
 
     @staticmethod
     def lines(found: Mapping[str, Compared]) -> list[str]:
         """A table of 80 columns."""
-        lines = [f"{'method':<10}{'error':>11}{'reported':>11}{'time (s)':>11}{'settings':>10}"]
+        lines = [f"{'method':<10}{'error':>11}{'reported':>11}{'time (s)':>11}{'settings':>10}{'downhill/s':>12}"]
         for name, one in found.items():
-            lines.append(f"{name:<10}{one.error:>11.3g}{one.reported:>11.3g}{one.seconds:>11.4g}{one.settings:>10.0f}  {one.chosen}"[:80])
+            errors = f"{one.error:>11.3g}{one.reported:>11.3g}"
+            lines.append(f"{name:<10}{errors}{one.seconds:>11.4g}{one.settings:>10.0f}{one.downhill:>12.3g}  {one.chosen}"[:80])
         return lines
 
 
@@ -95,11 +98,13 @@ def _summed(taken: Sequence[tuple[Estimate, float, int]], trend: Floats, some: I
     error = float(np.sqrt(np.mean((gradients - trend) ** 2)))
     reported = float(np.sqrt(np.mean([one.standard_error[some] ** 2 for one, _, _ in taken])))
     seconds, settings = (float(np.mean([one[place] for one in taken])) for place in (1, 2))
+    lengths = np.sum(gradients**2, axis=1) * np.sum(trend**2, axis=1)
+    downhill = float(np.mean(np.sum(gradients * trend, axis=1) ** 2 / lengths)) / seconds
     choice = method.planner.choice if method.planner is not None else None
     if choice is None:
-        return Compared(gradients, error, reported, seconds, settings)
+        return Compared(gradients, error, reported, seconds, settings, downhill)
     predicted = float(np.hypot(choice.standard_error, choice.bias)), choice.seconds
-    return Compared(gradients, error, reported, seconds, settings, choice.method, predicted)
+    return Compared(gradients, error, reported, seconds, settings, downhill, choice.method, predicted)
 
 
 def compared_figure(reference: Floats, found: Mapping[str, Compared], path: Path) -> None:

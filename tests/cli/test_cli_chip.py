@@ -194,9 +194,9 @@ def test_methods_are_compared_and_drift_shows_in_the_blocked_one(
     drifting = ["--simulate", "power_drift_per_h=20000", "detectors.bandwidth_hz=1e4"]
     code, out, _, folder = run(capsys, tmp_path, "compare_gradients", *arguments, *drifting)
     assert code == 0
-    assert out.splitlines()[0].split() == ["method", "error", "reported", "time", "(s)", "settings"]
+    assert out.splitlines()[0].split() == ["method", "error", "reported", "time", "(s)", "settings", "downhill/s"]
     result = result_of(folder)
-    assert result["blocked_error"] > 3 * result["central_error"]
+    assert result["methods"]["blocked"]["error"] > 3 * result["methods"]["central"]["error"]
     assert {"auto_chose", "auto_predicted_error", "auto_predicted_time_s"} <= set(result)
     assert folder is not None
     assert (folder / "errors.png").stat().st_size > 10_000

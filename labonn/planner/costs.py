@@ -74,13 +74,19 @@ def timed(plan: Generator[ShotTable, Readings, Result], clock: Clock) -> Generat
 def fit_costs(tables: Sequence[Timed], dwell_s: float, count: int) -> Costs:
     """Least squares over all tables, no cost below zero.
 
+    Tables of the three kinds (nothing moves, single parameters, dithers) have a constant each, as held ports set and read back other
+    amounts before the first setting of each; that of single parameters is the one that counts, long dithers hide theirs.
+
     Args:
         dwell_s: seconds a shot lasts. count: parameters of a dither of all.
     """
     kinds = sorted({table.changes for table in tables})
-    rows = [[1.0, *(table.settings * (table.changes == kind) for kind in kinds)] for table in tables]
-    beyond = [table.seconds - table.shots * dwell_s for table in tables]
-    constant, *each = nnls(np.array(rows, dtype=np.float64), np.array(beyond))[0]
+    own = [_class(table, tables) for table in tables]
+    per_kind = [[table.settings * (table.changes == kind) for kind in kinds] for table in tables]
+    rows = np.array([[*(float(place == one) for place in range(3)), *each] for one, each in zip(own, per_kind, strict=True)])
+    beyond = np.array([table.seconds - table.shots * dwell_s for table in tables])
+    still, single, dithered, *each = nnls(rows, beyond)[0]
+    constant = single if 1 in own else max(still, dithered)
     found = dict(zip(kinds, each, strict=True))
     sparse, widest = float(found.get(SPARSE, 0.0)), kinds[-1]
     change = max(float(found[widest]) - sparse, 0.0) / (widest - SPARSE) if widest > SPARSE else 0.0
@@ -88,3 +94,14 @@ def fit_costs(tables: Sequence[Timed], dwell_s: float, count: int) -> Costs:
     played = full in found and full > SPARSE
     dither = float(found[full]) if played else sparse + change * max(full - SPARSE, 0.0)
     return Costs(float(constant), float(found.get(0.0, 0.0)), sparse, change, dither, played)
+
+
+def _class(table: Timed, tables: Sequence[Timed]) -> int:
+    """Whose constant a table has: 0 nothing moves, 1 single parameters, 2 dithers; of one size only, a kind's constant cannot be told."""
+
+    def kind(one: Timed) -> int:
+        return 0 if one.changes == 0 else 1 if 0 < one.changes <= FORWARD else 2
+
+    mine = kind(table)
+    sizes = {(one.changes, one.settings) for one in tables if kind(one) == mine}
+    return mine if len(sizes) > len({changes for changes, _ in sizes}) else 1

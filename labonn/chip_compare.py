@@ -26,27 +26,29 @@ class Compared:
 
     Attributes:
         gradients: (N, P) as measured. error: rms over parameters and repetitions of what they are off the reference of their turn.
-        reported: rms of the standard errors they came with. seconds, settings: of bench time and hardware evaluations, a gradient.
+        scatter: of repetitions, without what they have in common. reported: rms of the standard errors they came with.
+        seconds, settings: of bench time and hardware evaluations, a gradient.
         downhill: cosine squared with the reference, a second: what the planner goes by.
-        chosen, predicted: of "auto": what it is, and (rms error, seconds) as planned.
+        chosen, predicted: of "auto": what it is, and (standard error, bias, seconds) as planned.
     """
 
     gradients: Floats
     error: float
+    scatter: float
     reported: float
     seconds: float
     settings: float
     downhill: float
     chosen: str = ""
-    predicted: tuple[float, float] | None = None
+    predicted: tuple[float, float, float] | None = None
 
     @staticmethod
     def lines(found: Mapping[str, Compared]) -> list[str]:
         """A table of 80 columns."""
-        lines = [f"{'method':<10}{'error':>11}{'reported':>11}{'time (s)':>11}{'settings':>10}{'downhill/s':>12}"]
+        lines = [f"{'method':<10}{'error':>10}{'scatter':>10}{'reported':>10}{'time (s)':>10}{'settings':>10}{'downhill/s':>12}"]
         for name, one in found.items():
-            errors = f"{one.error:>11.3g}{one.reported:>11.3g}"
-            lines.append(f"{name:<10}{errors}{one.seconds:>11.4g}{one.settings:>10.0f}{one.downhill:>12.3g}  {one.chosen}"[:80])
+            errors = f"{one.error:>10.3g}{one.scatter:>10.3g}{one.reported:>10.3g}"
+            lines.append(f"{name:<10}{errors}{one.seconds:>10.4g}{one.settings:>10.0f}{one.downhill:>12.3g}  {one.chosen}"[:80])
         return lines
 
 
@@ -96,15 +98,16 @@ def _method(objective: OnChip, name: str, args: Any, moved: NDArray[np.bool_], s
 def _summed(taken: Sequence[tuple[Estimate, float, int]], trend: Floats, some: Ints, method: Gradients) -> Compared:
     gradients = np.stack([one.gradient[some] for one, _, _ in taken])
     error = float(np.sqrt(np.mean((gradients - trend) ** 2)))
+    scatter = float(np.sqrt(np.mean((gradients - trend).var(axis=0, ddof=1))))
     reported = float(np.sqrt(np.mean([one.standard_error[some] ** 2 for one, _, _ in taken])))
     seconds, settings = (float(np.mean([one[place] for one in taken])) for place in (1, 2))
     lengths = np.sum(gradients**2, axis=1) * np.sum(trend**2, axis=1)
     downhill = float(np.mean(np.sum(gradients * trend, axis=1) ** 2 / lengths)) / seconds
     choice = method.planner.choice if method.planner is not None else None
     if choice is None:
-        return Compared(gradients, error, reported, seconds, settings, downhill)
-    predicted = float(np.hypot(choice.standard_error, choice.bias)), choice.seconds
-    return Compared(gradients, error, reported, seconds, settings, downhill, choice.method, predicted)
+        return Compared(gradients, error, scatter, reported, seconds, settings, downhill)
+    predicted = choice.standard_error, choice.bias, choice.seconds
+    return Compared(gradients, error, scatter, reported, seconds, settings, downhill, choice.method, predicted)
 
 
 def compared_figure(reference: Floats, found: Mapping[str, Compared], path: Path) -> None:

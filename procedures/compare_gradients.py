@@ -60,11 +60,12 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     run.save_arrays("gradients", reference=reference, **{name: one.gradients for name, one in found.items()})
     run.save_figure("errors", lambda path: compared_figure(reference, found, path))
     result: dict[str, Any] = {"parameters": int(training.moved.sum()), "gradient_norm": float(np.linalg.norm(reference))}
-    shown = ("error", "reported", "seconds", "settings", "downhill", "chosen", "predicted")
+    shown = ("error", "scatter", "reported", "seconds", "settings", "downhill", "chosen", "predicted")
     result["methods"] = {name: {key: getattr(one, key) for key in shown} for name, one in found.items()}
     auto = found.get("auto")
     if auto is not None and auto.predicted is not None:
-        result |= {"auto_chose": auto.chosen, "auto_predicted_error": auto.predicted[0], "auto_predicted_time_s": auto.predicted[1]}
+        error, bias, seconds = auto.predicted
+        result |= {"auto_chose": auto.chosen, "predicted_standard_error": error, "predicted_bias": bias, "predicted_time_s": seconds}
     return result | {"bench_time_s": bench.clock.now()}
 
 

@@ -194,10 +194,10 @@ def test_methods_are_compared_and_drift_shows_in_the_blocked_one(
     drifting = ["--simulate", "power_drift_per_h=20000", "detectors.bandwidth_hz=1e4"]
     code, out, _, folder = run(capsys, tmp_path, "compare_gradients", *arguments, *drifting)
     assert code == 0
-    assert out.splitlines()[0].split() == ["method", "error", "reported", "time", "(s)", "settings", "downhill/s"]
+    assert out.splitlines()[0].split() == ["method", "error", "scatter", "reported", "time", "(s)", "settings", "downhill/s"]
     result = result_of(folder)
     assert result["methods"]["blocked"]["error"] > 3 * result["methods"]["central"]["error"]
-    assert {"auto_chose", "auto_predicted_error", "auto_predicted_time_s"} <= set(result)
+    assert {"auto_chose", "predicted_standard_error", "predicted_bias", "predicted_time_s"} <= set(result)
     assert folder is not None
     assert (folder / "errors.png").stat().st_size > 10_000
     assert "power_drift_per_h = 20000" in (folder / "bench.toml").read_text()

@@ -48,7 +48,7 @@ class Compared:
         lines = [f"{'method':<10}{'error':>10}{'scatter':>10}{'reported':>10}{'time (s)':>10}{'settings':>10}{'downhill/s':>12}"]
         for name, one in found.items():
             errors = f"{one.error:>10.3g}{one.scatter:>10.3g}{one.reported:>10.3g}"
-            lines.append(f"{name:<10}{errors}{one.seconds:>10.4g}{one.settings:>10.0f}{one.downhill:>12.3g}  {one.chosen}"[:80])
+            lines.append(f"{name:<10}{errors}{one.seconds:>10.4g}{one.settings:>10.0f}{one.downhill:>12.3g} {one.chosen}"[:80])
         return lines
 
 

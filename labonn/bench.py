@@ -55,7 +55,7 @@ class Bench:
     @classmethod
     def open(
         cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None,
-        real_time: bool = False, served: bool = False,
+        real_time: bool = False, served: bool = False, record: Path | None = None, replay: Path | None = None,
     ) -> Self:  # fmt: skip
         """Open every instrument of a bench file, write its limits into it, and leave all outputs safe.
 
@@ -64,12 +64,13 @@ class Bench:
             dry_run: simulated instruments in place of the links; nothing real is touched.
             ideal: (dry run) every imperfection off. seed: (dry run) of all hidden truths and noise; None: the file's.
             real_time: (dry run) waits last as long as they would. served: (dry run) talk to the emulators over sockets and ptys.
+            record: a new file for a tape of every exchange. replay: the tape that answers in place of instruments.
 
         Raises:
             BenchFileError, ConnectError, IdentityError, ...: what went wrong, port by port; whatever was opened is safe and closed again.
         """
         file = read(Path(path))
-        opened = opening.open_ports(file, opening.DryRun(ideal, seed, real_time, served) if dry_run else None)
+        opened = opening.open_ports(file, opening.DryRun(ideal, seed, real_time, served) if dry_run else None, record, replay)
         try:
             bench = cls(file, opened)
         except BaseException:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 WORTH_A_LOOK_S = 1e-3
 
@@ -74,3 +75,34 @@ class SimulatedClock:
                 self._now_ns += round(seconds * 1e9)
             if self._pace is not None:
                 self._pace(seconds)
+
+
+class LiveClock(SimulatedClock):
+    """Time as it passes in the lab, for emulated instruments that other programs talk to.
+
+    Attributes:
+        turn: held while an instrument answers; instruments that share one light take turns.
+    """
+
+    concurrent = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = time.monotonic()
+        self.turn = threading.RLock()
+
+    def now(self) -> float:
+        """Seconds since this clock was made."""
+        return time.monotonic() - self._start
+
+    def wait(self, seconds: float) -> None:
+        """Take down what the instruments are set to, then sleep."""
+        with self.turn:
+            self.before_wait()
+        if seconds > 0:
+            time.sleep(seconds)
+
+
+def turn(clock: Clock) -> contextlib.AbstractContextManager[Any]:
+    """The turn of one instrument: alone on a live clock; elsewhere the bench asks one at a time anyway."""
+    return clock.turn if isinstance(clock, LiveClock) else contextlib.nullcontext()

@@ -40,6 +40,7 @@ _BACKENDS = {
     "tcp": "labonn.transports.tcp",
     "zmq": "labonn.transports.zmq",
     "slmpynet": "labonn.transports.slmpy",
+    "replay": "labonn.tapes.replaying",
 }
 
 
@@ -47,7 +48,7 @@ def connect(url: str, simulated: Callable[[str], AnyLink] | None = None, **optio
     """The link that `url` names.
 
     Args:
-        url: visa://RESOURCE, serial:///dev/tty…?baud=…, tcp://host:port, zmq://host:port, sim://name.
+        url: visa://RESOURCE, serial:///dev/tty…?baud=…, tcp://host:port, zmq://host:port, replay://FILE#port/index, sim://name.
         simulated: gives the link of a simulated instrument by name; only a dry run has one.
         options: defaults for the URL's query (terminators, baud, timeout_s); the query wins.
 

@@ -6,7 +6,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from labonn.benchfile import BenchFile, PortFile
@@ -25,7 +26,8 @@ class Opened:
     """Everything that opening made and closing must end.
 
     Attributes:
-        devices, specs: by port. links: all of them. clock: the bench's. simulated: the simulated bench, if it is one.
+        devices, specs: by port. links: all of them. clock: the bench's. simulated: the simulated bench or tape, if it is one.
+        endings: what else there is to end, last.
     """
 
     devices: dict[str, Any]
@@ -33,6 +35,7 @@ class Opened:
     links: list[Any]
     clock: Clock
     simulated: Any = None
+    endings: list[Any] = field(default_factory=list)
 
     @property
     def exchanges(self) -> int:
@@ -40,12 +43,11 @@ class Opened:
         return sum(link.exchanges for link in self.links)
 
     def close(self) -> None:
-        """Close devices, then the simulated bench."""
+        """Close devices, then the simulated bench, then the tape."""
         try:
             every(list(self.devices.values()), lambda d: d.close())
         finally:
-            if self.simulated is not None:
-                self.simulated.close()
+            every([ending for ending in (self.simulated, *self.endings) if ending is not None], lambda ending: ending.close())
 
 
 def open_port(file: BenchFile, port: PortFile, link_of: LinkOf) -> tuple[Any, ChannelSpec, list[Any]]:
@@ -94,18 +96,34 @@ def noted(problem: BaseException) -> Iterator[None]:
             problem.add_note(note)
 
 
-def open_ports(file: BenchFile, dry_run: DryRun | None) -> Opened:
+def _recorded(path: Path, file: BenchFile, link_of: LinkOf, opened: Opened) -> LinkOf:
+    """`link_of` with everything that passes written on a tape, and the bench's clock too."""
+    from labonn.runs import versions
+    from labonn.tapes.recording import RecordedClock, Recorder
+
+    tape = Recorder(path, file.name, versions(), opened.clock)
+    opened.clock = RecordedClock(tape, opened.clock)
+    opened.endings.append(tape)
+    return lambda port, index: tape.link(port, index, link_of(port, index))
+
+
+def open_ports(file: BenchFile, dry_run: DryRun | None, record: Path | None = None, replay: Path | None = None) -> Opened:
     """Open all ports at the same time.
+
+    Args:
+        record: a new file for a tape of every exchange. replay: the tape that answers in place of instruments.
 
     Raises:
         LabonnError: every port that failed, one a line; those that did open are made safe and closed again.
     """
     if dry_run is not None and dry_run.ideal:
         file = idealised(file)
-    link_of, clock, simulated = source_of(file, dry_run)
+    link_of, clock, simulated = source_of(file, dry_run, replay)
     opened = Opened({}, {}, [], clock, simulated)
     tasks: dict[str, Future[tuple[Any, ChannelSpec, list[Any]]]] = {}
     try:
+        if record is not None:
+            link_of = _recorded(record, file, link_of, opened)
         try:
             with ThreadPoolExecutor(max_workers=len(file.ports), thread_name_prefix="open") as pool:
                 tasks.update((name, pool.submit(open_port, file, port, link_of)) for name, port in file.ports.items())

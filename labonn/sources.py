@@ -1,10 +1,11 @@
-"""Where a bench's links come from: the URLs of its file, or a simulated bench."""
+"""Where a bench's links come from: the URLs of its file, a simulated bench, or a tape."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from labonn.benchfile import BenchFile, PortFile
@@ -31,8 +32,13 @@ def instrument_name(port: PortFile, index: int) -> str:
     return port.name if len(port.links) == 1 else f"{port.name}[{index}]"
 
 
-def source_of(file: BenchFile, dry_run: DryRun | None) -> tuple[LinkOf, Clock, Any]:
-    """What makes links: the file's URLs, or a simulated bench; with its clock, and the simulated bench to close."""
+def source_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = None) -> tuple[LinkOf, Clock, Any]:
+    """What makes links: the file's URLs, a simulated bench, or a tape; with its clock, and the simulated bench or tape to close."""
+    if replay is not None:
+        from labonn.tapes.replaying import Tape
+
+        tape = Tape(replay)
+        return lambda port, index: tape.link(port.name, index), tape.clock(), tape
     if dry_run is None:
         return lambda port, index: _real_link(port, index), RealClock(), None
     name = file.simulation.get("bench")
@@ -53,6 +59,11 @@ def idealised(file: BenchFile) -> BenchFile:
         for name, port in file.ports.items()
     }
     return replace(file, ports=ports)
+
+
+def link_options(port: PortFile) -> dict[str, Any]:
+    """What the driver wants of a link; nothing where it has a function table."""
+    return dict(getattr(port.driver, "link_options", {}))
 
 
 class SdkCalls:
@@ -78,7 +89,8 @@ class SdkCalls:
 def _real_link(port: PortFile, index: int) -> AnyLink:
     url = port.links[index]
     try:
-        return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") else connect(url, **port.driver.link_options)
+        taped = url.startswith("replay://")
+        return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") and not taped else connect(url, **link_options(port))
     except (ConnectError, LinkError) as problem:
         raise type(problem)(f"{problem}; to try without instruments add --dry-run") from problem
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import zmq
 
-from labonn.clock import Clock
+from labonn.clock import Clock, turn
 from labonn.links import Buffer
 
 
@@ -21,7 +21,8 @@ class MessageFirmware(Protocol):
 
 def answer(firmware: MessageFirmware, clock: Clock, parts: Sequence[Buffer]) -> list[bytes]:
     """The firmware's reply; the time on its wire passes on the simulated clock."""
-    reply = firmware.handle_parts(parts)
+    with turn(clock):
+        reply = firmware.handle_parts(parts)
     clock.wait(firmware.wire_s(sum(map(len, parts)), sum(map(len, reply))))
     return reply
 
@@ -50,7 +51,12 @@ class ZmqServer:
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
         self._socket.linger = 0
-        self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+        try:
+            self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+        except zmq.ZMQError:
+            self._socket.close()
+            self._context.term()
+            raise
         self.url = "zmq://" + self._socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"serve {self.url}", daemon=True)

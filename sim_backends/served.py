@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Protocol
 
-from labonn.clock import Clock
+from labonn.clock import Clock, turn
 from labonn.errors import ConnectError
 from sim_backends.simlinks import ByteFirmware
 
@@ -82,7 +82,8 @@ class _Served(ABC):
             if not data:
                 return True
             sent += len(data)
-            reply = self._firmware.feed(data)
+            with turn(self._clock):
+                reply = self._firmware.feed(data)
             if reply:
                 self._clock.wait(self._firmware.wire_s(sent, len(reply)))
                 sent = 0

@@ -15,6 +15,8 @@ COMMANDS = {
     "procedures": "list procedures and their options",
     "check": "open and identify every instrument of a bench; change nothing",
     "data": "fetch or show data sets",
+    "instruments": "list drivers, their options, and whether there is an emulator",
+    "emulate": "serve emulated instruments to any other program",
 }
 HINT = "; to try without instruments add --dry-run"
 HELP = """usage: labonn COMMAND …
@@ -82,7 +84,7 @@ def _dispatch(arguments: list[str], stop: Stopping) -> int:
 
 
 def _help() -> str:
-    return HELP.format(commands="\n".join(f"  {name:<10}  {summary}" for name, summary in COMMANDS.items()))
+    return HELP.format(commands="\n".join(f"  {name:<11}  {summary}" for name, summary in COMMANDS.items()))
 
 
 def _report(problem: BaseException, word: str = "error") -> None:

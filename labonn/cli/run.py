@@ -103,13 +103,13 @@ def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: S
 def _open(args: argparse.Namespace, run: Run) -> Bench:
     from labonn.bench import Bench
 
-    extra = {"served": True} if args.served else {}
+    extra = {name: getattr(args, name) for name in ("served", "record", "replay") if getattr(args, name)}
     path = args.bench or run.path("bench.toml")
     try:
         return Bench.open(path, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)
     except BaseException as problem:
         run.discard()
-        if isinstance(problem, LabonnError) and not args.dry_run and "--dry-run" not in str(problem):
+        if isinstance(problem, LabonnError) and not (args.dry_run or args.replay) and "--dry-run" not in str(problem):
             raise type(problem)(f"{problem}{HINT}") from problem
         raise
 

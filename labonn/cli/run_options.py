@@ -9,7 +9,7 @@ from labonn.cli.parser import Parser, seed
 from labonn.errors import BenchFileError, ProcedureError
 from labonn.procedures import Procedure
 
-WITH_VALUE = ("--bench", "--seed", "--out")
+WITH_VALUE = ("--bench", "--seed", "--out", "--record", "--replay")
 SIMULATION_OPTIONS = ("ideal", "real_time", "served")
 
 
@@ -37,6 +37,8 @@ def parser_of(procedure: Procedure | None) -> Parser:
     group.add_argument("--ideal", action="store_true", help="(dry run) every imperfection of the simulated bench off")
     group.add_argument("--real-time", action="store_true", help="(dry run) waits last as long as they would")
     group.add_argument("--served", action="store_true", help="(dry run) talk to the emulators over sockets and ptys")
+    group.add_argument("--record", type=Path, metavar="FILE", help="write every exchange with an instrument on a tape, a new text file")
+    group.add_argument("--replay", type=Path, metavar="FILE", help="repeat a run from its tape: the same command with this for --record")
     group.add_argument("--seed", type=seed, metavar="N", help="of the run (0), and of the simulated bench (its file's)")
     group.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where the run's folder is made")
     group.add_argument("--json", action="store_true", help="the result as one JSON object on stdout, nothing else")
@@ -62,6 +64,7 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     for option in SIMULATION_OPTIONS:
         if getattr(args, option) and not args.dry_run:
             raise ProcedureError(f"--{option.replace('_', '-')} is about simulated instruments; it needs --dry-run")
+    check_tapes(args)
     own: tuple[str, ...] = getattr(procedure.module, "benches", ())
     args.bench_name = str(args.bench) if str(args.bench) in own else None
     if args.bench_name:
@@ -74,3 +77,16 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     own_check = procedure.hook("check")
     if own_check is not None:
         own_check(args)
+
+
+def check_tapes(args: argparse.Namespace) -> None:
+    """A tape is played alone, and recorded to a new file."""
+    against = [f"--{name.replace('_', '-')}" for name in ("record", "real_time", "served") if getattr(args, name)]
+    if args.replay is not None and against:
+        raise ProcedureError(f"--replay and {against[0]} exclude each other: the tape answers in place of instruments, and nobody waits")
+    if args.replay is not None and not args.replay.is_file():
+        raise ProcedureError(f"--replay {args.replay}: {'is a folder' if args.replay.is_dir() else 'no such file'}")
+    if args.record is not None and args.record.exists():
+        raise ProcedureError(f"--record {args.record}: is there already; a tape is never overwritten")
+    if args.record is not None and not args.record.parent.is_dir():
+        raise ProcedureError(f"--record {args.record}: there is no folder {args.record.parent}")

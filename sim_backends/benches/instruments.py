@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from zmq import ZMQError
 
 from labonn.benchfile import BenchFile, PortFile
 from labonn.clock import Clock
@@ -106,18 +107,35 @@ class Instruments:
             return SimulatedLink(emulator, self._clock, where=f"sim://{name}", **self._file.ports[port].driver.link_options)
         return emulator
 
-    def serve(self, port: str, index: int) -> str | None:
-        """URL of that instrument on a loopback socket or pty; None for one that has a function table instead of bytes."""
+    def serve(self, port: str, index: int, transport: str = "", number: int = 0) -> str | None:
+        """URL of that instrument on a loopback socket or pty; None for one that has a function table instead of bytes.
+
+        Args:
+            transport: "tcp", "pty" or "zmq"; "": as the driver's. number: of the TCP port, 0 for any that is free.
+
+        Raises:
+            ConnectError: it does not speak over that transport, or the port is taken.
+        """
         emulator, driver = self._emulators[port][index], self._file.ports[port].driver
-        if hasattr(emulator, "handle_parts"):
-            server: Any = ZmqServer(emulator, self._clock)
-        elif hasattr(emulator, "feed"):
-            server = (serve_pty if driver.transport == "serial" else serve_tcp)(emulator, self._clock)
-        else:
+        messages = hasattr(emulator, "handle_parts")
+        if not messages and not hasattr(emulator, "feed"):
             return None
+        kind = transport or ("zmq" if messages else "pty" if driver.transport == "serial" else "tcp")
+        if messages != (kind == "zmq"):
+            speaks = "messages: it is served by ZeroMQ" if messages else "bytes: it is served on a TCP port or a pty"
+            raise ConnectError(f"{port}: this instrument takes {speaks}, not by {kind!r}")
+        try:
+            server: Any = self._server(emulator, kind, number)
+        except (OSError, ZMQError) as problem:
+            raise ConnectError(f"{port}: cannot be served by {kind} on port {number} of this computer: {problem}") from None
         self._servers.append(server)
         scheme, _, rest = str(server.url).partition("://")
-        return f"slmpynet://{rest}" if driver.transport == "slmpynet" else f"{scheme}://{rest}"
+        return f"slmpynet://{rest}" if driver.transport == "slmpynet" and kind == "tcp" else f"{scheme}://{rest}"
+
+    def _server(self, emulator: Any, kind: str, number: int) -> Any:
+        if kind == "zmq":
+            return ZmqServer(emulator, self._clock, number)
+        return serve_pty(emulator, self._clock) if kind == "pty" else serve_tcp(emulator, self._clock, port=number)
 
     def close(self) -> None:
         """Stop serving."""

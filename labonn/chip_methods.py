@@ -16,6 +16,7 @@ from labonn.errors import ProcedureError
 from labonn.gradients import Estimates, OnChip, adjoint, aware, central, forward, lagged, shift, spsa, walsh
 from labonn.gradients.adjoint import PORTS
 from labonn.planner import Planner
+from labonn.shots import Ints
 
 METHODS = ("central", "blocked", "forward", "subset", "spsa", "walsh", "lagged", "shift", "adjoint", "aware")
 SETTLE_TAUS, LAGGED_TAUS = 5.0, 2.0
@@ -84,7 +85,7 @@ class Gradients:
         self.planner: Planner | None = None
         self._told = 0
         if settings.name == "auto":
-            self.planner = Planner(objective, clock, self._rng, settings.budget_s, cheap(objective, self._step))
+            self.planner = Planner(objective, clock, self._rng, settings.budget_s, cheap(objective, self._step, moved))
 
     @property
     def described(self) -> str:
@@ -109,8 +110,7 @@ class Gradients:
             return self.planner.gradient(theta)
         some = np.flatnonzero(self._moved)
         if s.name == "subset":
-            chosen = rng.choice(some, min(s.coordinates or -(-len(some) // SHARE), len(some)), replace=False)
-            return central(objective, theta, step, subset=chosen, repeats=s.repeats)
+            return self._subset(objective, theta, some)
         if s.name == "lagged":
             return lagged(objective, theta, step, tau_s=objective.slots.tau_s, rng=rng)
         methods: dict[str, Callable[[], Estimates]] = {
@@ -125,13 +125,21 @@ class Gradients:
         }
         return methods[s.name]()
 
+    def _subset(self, objective: OnChip, theta: Floats, some: Ints) -> Estimates:
+        """Of coordinates drawn from the trained ones, whose number, not that of all parameters, makes the gradient unbiased."""
+        s = self._settings
+        chosen = self._rng.choice(some, min(s.coordinates or -(-len(some) // SHARE), len(some)), replace=False)
+        found = yield from central(objective, theta, self._step, subset=chosen, repeats=s.repeats)
+        share = len(some) / len(theta)
+        return replace(found, gradient=share * found.gradient, standard_error=share * found.standard_error, method="subset")
 
-def cheap(objective: OnChip, step: float) -> dict[str, Callable[[Any, Floats], Estimates]]:
-    """Gradients that cost a few passes, where the bench has what they need; they are called with this objective."""
+
+def cheap(objective: OnChip, step: float, moved: NDArray[np.bool_]) -> dict[str, Callable[[Any, Floats], Estimates]]:
+    """Gradients that cost a few passes, where the bench has what they need, of the parameters that are `moved`."""
     found: dict[str, Callable[[Any, Floats], Estimates]] = {}
     design = objective.optics.design
     if "hidden" in objective.specs and design.readout == "homodyne":
         found["aware"] = aware
     if set(PORTS) <= set(objective.specs) and design.coupler == "rotation" and design.activation == "board":
-        found["adjoint"] = partial(adjoint, amplifiers=False, step=step)
+        found["adjoint"] = partial(adjoint, amplifiers=bool(np.any(moved & objective.optics.amplifiers)), step=step)
     return found

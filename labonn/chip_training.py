@@ -108,6 +108,8 @@ class ChipTraining:
     peaks: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.settings.batch > len(self.pictures.train):
+            raise ProcedureError(f"--batch {self.settings.batch}: there are {len(self.pictures.train)} training images")
         self.began_s, self._time_s, self._clock = 0.0, 0.0, _no_clock
         self.optimizer: Optimizer = BY_NAME[self.settings.optimizer](self._rate)
         self.state = self.optimizer.init([self.grown.theta])

@@ -17,7 +17,6 @@ from labonn.gradients.settings import driven, parts_of
 from labonn.shots import Readings, ShotTable
 
 Outputs = Generator[ShotTable, Readings, Floats]
-READY = np.zeros(1, "<u4")
 LEAD_TAUS = 12.0  # lead-in of a table: what is left of the way from cold is e^-12
 
 

@@ -7,12 +7,17 @@ import gzip
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from labonn.banks import dense
+from labonn.chip_methods import Gradients, MethodSettings, cheap
 from labonn.cli import main
+from labonn.gradients import Slots
+from labonn.gradients.adjoint import PORTS
 from labonn.optimizers import adam, sgd
 
 SMALL = ["--sizes", "9", "4", "3"]
@@ -107,6 +112,39 @@ def test_auto_prints_what_it_measured_and_why_it_chose(capsys: pytest.CaptureFix
     assert result_of(folder)["gradient"].startswith("auto: ")
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_adjoint_that_auto_may_take_measures_attenuators_if_they_are_trained(trained: bool) -> None:
+    amplifiers = np.array([False, True, False])
+    design = SimpleNamespace(coupler="rotation", readout="homodyne", activation="board")
+    objective: Any = SimpleNamespace(specs=dict.fromkeys(PORTS), optics=SimpleNamespace(design=design, amplifiers=amplifiers))
+    adjoint: Any = cheap(objective, 0.1, np.array([True, trained, True]))["adjoint"]
+    assert adjoint.keywords["amplifiers"] is trained
+
+
+def test_subset_gradients_of_the_trained_parameters_are_unbiased() -> None:
+    rng, seen = np.random.default_rng(0), []
+    slope = np.arange(1.0, 11.0)
+
+    class Plane:
+        lower, upper = np.full(10, -9.0), np.full(10, 9.0)
+        optics = SimpleNamespace(design=SimpleNamespace(coupler="pt"))
+        slots = Slots(1e-6, 0, 1)
+
+        def evaluate(self, settings: Any) -> Any:
+            yield SimpleNamespace(shots=1)
+            return (dense(settings) @ slope)[:, None]
+
+    moved = np.arange(10) < 6
+    method = Gradients(Plane(), MethodSettings("subset", coordinates=2, seed=int(rng.integers(99))), moved, lambda: 0.0)  # type: ignore[arg-type]
+    for _ in range(3000):
+        plan = method(Plane(), np.zeros(10))  # type: ignore[arg-type]
+        next(plan)
+        with pytest.raises(StopIteration) as done:
+            plan.send({})
+        seen.append(done.value.value.gradient)
+    np.testing.assert_allclose(np.mean(seen, axis=0), np.where(moved, slope, 0), rtol=0.1, atol=1e-9)
+
+
 def test_a_budget_that_no_method_fits_is_told_with_the_least_that_would_do(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, pictures: Path
 ) -> None:
@@ -165,6 +203,7 @@ def test_an_in_silico_start_is_better_than_a_random_one_on_an_ideal_chip(
         (["--coupler", "mzi"], "--coupler mzi: pt_chip is a chip of gain sections; this is on --bench mzi_chip"),
         (["--watts"], "--watts: pt_chip has no power controllers; heaters of --bench mzi_chip have"),
         (["--steps", "0"], "--steps 0: at least 1"),
+        (["--limit", "10"], "--batch 64: there are 10 training images"),
         (["--lr", "-1"], "learning rate -1"),
         (["--step", "0"], "--step 0.0: more than 0 is wanted"),
         (["--sizes", "10", "4", "3"], "images of 12 x 12 pixels cannot be averaged over square blocks to 10 inputs"),

@@ -96,7 +96,7 @@ def parse(text: str, name: str) -> BenchFile:
     triggers = [port for port, table in data.get("ports", {}).items() if isinstance(table, dict) and table.get("role") == "trigger"]
     if data.get("ports") and len(triggers) != 1:
         problems.append(f'{name}: exactly one port must have role = "trigger", not {len(triggers)} {triggers or ""}'.rstrip())
-    if problems:
+    if problems := problems or _wrongly_shared(ports, name):
         raise BenchFileError("\n".join(problems))
     return BenchFile(name, text, ports, data.get("nominal", {}), data.get("simulation", {}))
 
@@ -128,6 +128,29 @@ def _port(port: str, table: Any, file: str) -> PortFile:
     if problems:
         raise BenchFileError("\n".join(problems))
     return PortFile(port, table["driver"], driver, links, table.get("lower"), table.get("upper"), table.get("role"), options)
+
+
+def shared_urls(ports: Mapping[str, PortFile]) -> dict[str, list[PortFile]]:
+    """URL -> the ports that have it, for URLs that stand more than once in the file."""
+    users: dict[str, list[PortFile]] = {}
+    for port in ports.values():
+        for url in port.links:
+            users.setdefault(url, []).append(port)
+    return {url: found for url, found in users.items() if len(found) > 1}
+
+
+def _wrongly_shared(ports: Mapping[str, PortFile], file: str) -> list[str]:
+    """One line for every link that two ports have, unless their drivers are sides of one instrument (`shares`)."""
+    problems = []
+    for url, (first, *others) in shared_urls(ports).items():
+        for port in others:
+            where, family = f"{file}: ports.{port.name}.link: {url!r}", getattr(port.driver, "shares", None)
+            if port is first:
+                problems.append(f"{where} stands there twice")
+            elif family is None or family != getattr(first.driver, "shares", None):
+                told = f"{first.driver_name!r} and {port.driver_name!r} are not two sides of one instrument"
+                problems.append(f"{where} is the link of ports.{first.name} too, but {told}")
+    return problems
 
 
 def unknown_keys(table: Mapping[str, Any], allowed: Iterable[str], prefix: str) -> list[str]:

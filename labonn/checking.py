@@ -14,7 +14,8 @@ from labonn.benchfile import BenchFile, PortFile, read
 from labonn.channels import ChannelSpec, Floats
 from labonn.errors import LabonnError
 from labonn.opening import DryRun, joined, located, open_instrument, tightened
-from labonn.sources import LinkOf, idealised, instrument_name, source_of
+from labonn.sharing import LinkOf
+from labonn.sources import idealised, instrument_name, source_of
 from labonn.units import format_quantity
 
 

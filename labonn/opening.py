@@ -16,7 +16,8 @@ from labonn.clock import Clock
 from labonn.devices import Actuator, Trigger
 from labonn.errors import BenchFileError, LabonnError
 from labonn.joined import JoinedActuator, JoinedDetector, every
-from labonn.sources import DryRun, LinkOf, SdkCalls, idealised, instrument_name, source_of
+from labonn.sharing import LinkOf
+from labonn.sources import DryRun, SdkCalls, idealised, instrument_name, source_of
 
 __all__ = ["DryRun", "Opened", "open_ports"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from labonn.clock import Clock, RealClock, SimulatedClock
 from labonn.errors import BenchFileError, ConnectError, LinkError
 from labonn.links import AnyLink, connect
 from labonn.registry import load
-
-LinkOf = Callable[[PortFile, int], AnyLink]
+from labonn.sharing import LinkOf, SharedLinks
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def source_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = Non
         tape = Tape(replay)
         return lambda port, index: tape.link(port.name, index), tape.clock(), tape
     if dry_run is None:
-        return lambda port, index: _real_link(port, index), RealClock(), None
+        return SharedLinks(file.ports, _real_link).link, RealClock(), None
     name = file.simulation.get("bench")
     if not isinstance(name, str):
         raise BenchFileError(f"{file.name}: simulation.bench = {name!r}: a dry run needs the name of a simulated bench")
@@ -48,8 +46,8 @@ def source_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = Non
     factory = load("labonn.benches", name, BenchFileError, f"{file.name}: simulation.bench")
     simulated = factory(file, clock, ideal=dry_run.ideal, seed=dry_run.seed)
     if dry_run.served:
-        return lambda port, index: _served_link(simulated, port, index), clock, simulated
-    return lambda port, index: connect(f"sim://{port.name}/{index}", simulated.link), clock, simulated
+        return SharedLinks(file.ports, lambda port, index: _served_link(simulated, port, index)).link, clock, simulated
+    return SharedLinks(file.ports, lambda port, index: connect(f"sim://{port.name}/{index}", simulated.link)).link, clock, simulated
 
 
 def idealised(file: BenchFile) -> BenchFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from zmq import ZMQError
 
-from labonn.benchfile import BenchFile, PortFile
+from labonn.benchfile import BenchFile, PortFile, shared_urls
 from labonn.clock import Clock
 from labonn.errors import BenchFileError, ConnectError
 from labonn.links import AnyLink
@@ -34,7 +35,7 @@ class StandIn:
 
 
 class Instruments:
-    """One emulator a link of every port.
+    """One emulator a link; two ports that are sides of one instrument have the same.
 
     Raises:
         BenchFileError: a driver has no emulator of its name, or the emulator refuses the port's options.
@@ -43,19 +44,22 @@ class Instruments:
     def __init__(self, file: BenchFile, clock: Clock, seed: int) -> None:
         self._file, self._clock = file, clock
         self._emulators: dict[str, list[Any]] = {}
-        self._servers: list[Any] = []
+        self._servers: dict[int, Any] = {}
         self.talks = 0  # with byte instruments so far; while it stands still, so do they
+        shared = shared_urls(file.ports)
+        made: dict[str, Any] = {}
         for name, port in file.ports.items():
             factory = load("labonn.emulators", port.driver_name, BenchFileError, f"{file.name}: ports.{name}.driver")
-            options = {**dataclasses.asdict(port.options)}
             try:
-                seeds = [zlib.crc32(f"{seed}/{name}/{index}".encode()) for index in range(len(port.links))]
-                self._emulators[name] = [factory.for_port(options, _channels(port), own) for own in seeds]
+                for index, url in enumerate(port.links):
+                    if url not in made:
+                        own = zlib.crc32(f"{seed}/{name}/{index}".encode())
+                        made[url] = factory.for_port(_options(shared.get(url, [port])), _channels(port), own)
+                        if hasattr(made[url], "feed"):
+                            self._count(made[url])
+                self._emulators[name] = [made[url] for url in port.links]
             except ValueError as problem:
                 raise BenchFileError(f"{file.name}: ports.{name}: {problem}") from None
-            for emulator in self._emulators[name]:
-                if hasattr(emulator, "feed"):
-                    self._count(emulator)
 
     def _count(self, emulator: Any) -> None:
         feed = emulator.feed
@@ -125,10 +129,10 @@ class Instruments:
             speaks = "messages: it is served by ZeroMQ" if messages else "bytes: it is served on a TCP port or a pty"
             raise ConnectError(f"{port}: this instrument takes {speaks}, not by {kind!r}")
         try:
-            server: Any = self._server(emulator, kind, number)
+            server: Any = self._servers.get(id(emulator)) or self._server(emulator, kind, number)
         except (OSError, ZMQError) as problem:
             raise ConnectError(f"{port}: cannot be served by {kind} on port {number} of this computer: {problem}") from None
-        self._servers.append(server)
+        self._servers[id(emulator)] = server
         scheme, _, rest = str(server.url).partition("://")
         return f"slmpynet://{rest}" if driver.transport == "slmpynet" and kind == "tcp" else f"{scheme}://{rest}"
 
@@ -140,7 +144,12 @@ class Instruments:
     def close(self) -> None:
         """Stop serving."""
         while self._servers:
-            self._servers.pop().close()
+            self._servers.popitem()[1].close()
+
+
+def _options(sides: Sequence[PortFile]) -> dict[str, Any]:
+    """Options of all ports that are sides of one instrument; of those with the same name the first port's."""
+    return {key: value for port in reversed(sides) for key, value in dataclasses.asdict(port.options).items()}
 
 
 def _channels(port: PortFile) -> int:

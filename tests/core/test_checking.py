@@ -240,7 +240,7 @@ def test_a_bug_in_one_driver_hides_none_of_the_others(lab: Path, monkeypatch: py
 
 
 def test_dead_ports_are_waited_for_at_the_same_time(tmp_path: Path) -> None:
-    path = written(tmp_path, ADC.format(out=DEAD) + DAC.format(input=json.dumps([DEAD] * 12)))
+    path = written(tmp_path, ADC.format(out=DEAD) + DAC.format(input=json.dumps([f"zmq://127.0.0.1:{10 + i}" for i in range(12)])))
     began = time.monotonic()
     rows = check_bench(path)
     assert all(row.error for row in rows)

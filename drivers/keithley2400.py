@@ -37,7 +37,7 @@ class Keithley2400Options:
         compliance_v: highest voltage that it may drive.
         range_a: source range, which reaches 5 % further; a port's lower limit takes the smallest range that holds it.
         terminals: "front" or "rear". four_wire: sense with wires of its own. off_state: "normal", "zero", "open" or "guard".
-        settle_s: from a set until the output may be used.
+        interlock: the output stays off while the output-enable line is open. settle_s: from a set until the output may be used.
     """
 
     compliance_v: float = 5.0
@@ -45,6 +45,7 @@ class Keithley2400Options:
     terminals: str = "front"
     four_wire: bool = False
     off_state: str = "normal"
+    interlock: bool = False
     settle_s: float = 0.005
 
     def __post_init__(self) -> None:
@@ -80,7 +81,7 @@ class Keithley2400:
         self.safe()
         o, upper = self._options, float(spec.upper[0])
         setup = f"*CLS;:TRIG:CLE;:ROUT:TERM {o.terminals[:4].upper()};:OUTP:SMOD {OFF_STATES[o.off_state]};:SYST:RSEN {o.four_wire:d}"
-        setup += f";:SOUR:CLE:AUTO OFF;:SOUR:FUNC CURR;:SOUR:CURR:MODE FIX;:SOUR:CURR 0;:SENS:VOLT:PROT {min(o.compliance_v, LOW_V):.6E}"
+        setup += f";:OUTP:ENAB {o.interlock:d};:SOUR:CLE:AUTO OFF;:SOUR:FUNC CURR;:SOUR:CURR:MODE FIX;:SOUR:CURR 0;:SENS:VOLT:PROT {min(o.compliance_v, LOW_V):.6E}"
         self._line.checked(setup, "*OPC?", 1)
         limits = f":SOUR:CURR:RANG {upper:.6E};:SENS:VOLT:PROT {o.compliance_v:.6E}"
         scale, held_v = self._line.checked(limits, ":SOUR:CURR:RANG?;:SENS:VOLT:PROT?", 2)

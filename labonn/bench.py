@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from labonn.channels import ChannelSpec, Floats
 from labonn.clock import Clock
 from labonn.devices import Actuator, Detector
 from labonn.errors import TableError, UnknownStateError
+from labonn.faults import parse_fault
 from labonn.segments import Segment, segments_of
 from labonn.shots import Bank, Readings, ShotTable
 
@@ -55,7 +56,7 @@ class Bench:
     @classmethod
     def open(
         cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None,
-        real_time: bool = False, served: bool = False, record: Path | None = None, replay: Path | None = None,
+        real_time: bool = False, served: bool = False, faults: Sequence[str] = (), record: Path | None = None, replay: Path | None = None,
     ) -> Self:  # fmt: skip
         """Open every instrument of a bench file, write its limits into it, and leave all outputs safe.
 
@@ -64,13 +65,15 @@ class Bench:
             dry_run: simulated instruments in place of the links; nothing real is touched.
             ideal: (dry run) every imperfection off. seed: (dry run) of all hidden truths and noise; None: the file's.
             real_time: (dry run) waits last as long as they would. served: (dry run) talk to the emulators over sockets and ptys.
+            faults: (dry run) what is to go wrong, when (labonn.faults).
             record: a new file for a tape of every exchange. replay: the tape that answers in place of instruments.
 
         Raises:
             BenchFileError, ConnectError, IdentityError, ...: what went wrong, port by port; whatever was opened is safe and closed again.
         """
         file = read(Path(path))
-        opened = opening.open_ports(file, opening.DryRun(ideal, seed, real_time, served) if dry_run else None, record, replay)
+        simulated = opening.DryRun(ideal, seed, real_time, served, tuple(map(parse_fault, faults))) if dry_run else None
+        opened = opening.open_ports(file, simulated, record, replay)
         try:
             bench = cls(file, opened)
         except BaseException:

@@ -13,6 +13,7 @@ from typing import Any
 from labonn.benchfile import PORT_KEYS, BenchFile, PortFile, parse, read
 from labonn.clock import LiveClock
 from labonn.errors import BenchFileError, LabonnError
+from labonn.faults import parse_fault
 from labonn.registry import load, registered
 
 WITHOUT_LIGHT = "unlit"
@@ -46,12 +47,13 @@ def options_of(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def emulate_one(name: str, options: Mapping[str, Any], transport: str = "", number: int = 0) -> Emulated:
+def emulate_one(name: str, options: Mapping[str, Any], transport: str = "", number: int = 0, faults: Sequence[str] = ()) -> Emulated:
     """Serve the emulator that is registered as `name`, made for these options of its driver.
 
     Args:
         name: of the emulator. options: keys of its driver in a bench file; checked if there is such a driver.
         transport, number: "tcp", "pty" or "zmq" and a TCP port; "" and 0: the driver's own, and any that is free.
+        faults: what is to go wrong, when (labonn.faults).
 
     Raises:
         LabonnError: no such emulator, wrong options, or it cannot be served like that.
@@ -63,6 +65,7 @@ def emulate_one(name: str, options: Mapping[str, Any], transport: str = "", numb
     except KeyError as problem:
         raise LabonnError(f"{name}: the emulator needs an option {problem.args[0]}; add {problem.args[0]}=…") from None
     try:
+        _inject(simulated, faults)
         url = simulated.serve(name, 0, transport, number)
         if url is None:
             raise LabonnError(f"{name}: is a table of functions, not bytes: it exists inside a dry run only, and cannot be served")
@@ -82,7 +85,7 @@ def _file_of(name: str, options: Mapping[str, Any]) -> BenchFile:
     return BenchFile("labonn emulate", "", {name: port})
 
 
-def emulate_bench(path: Path, ideal: bool = False, seed: int | None = None) -> Emulated:
+def emulate_bench(path: Path, ideal: bool = False, seed: int | None = None, faults: Sequence[str] = ()) -> Emulated:
     """Serve all instruments of a simulated bench, coupled by its light, in the lab's time.
 
     Raises:
@@ -96,6 +99,7 @@ def emulate_bench(path: Path, ideal: bool = False, seed: int | None = None) -> E
     simulated = load("labonn.benches", name, BenchFileError, f"{file.name}: simulation.bench")(file, LiveClock(), ideal=ideal, seed=seed)
     lines: list[str] = []
     try:
+        _inject(simulated, faults)
         for port in file.ports.values():
             urls = [simulated.serve(port.name, index) for index in range(len(port.links))]
             missing = f"# link: {port.driver_name} is a table of functions, not bytes; it exists inside a dry run only"
@@ -104,6 +108,11 @@ def emulate_bench(path: Path, ideal: bool = False, seed: int | None = None) -> E
         simulated.close()
         raise
     return Emulated(lines, simulated)
+
+
+def _inject(simulated: Any, faults: Sequence[str]) -> None:
+    for fault in faults:
+        simulated.inject(parse_fault(fault))
 
 
 def _table(port: str, lines: list[str]) -> list[str]:

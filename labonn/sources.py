@@ -10,6 +10,7 @@ from typing import Any
 from labonn.benchfile import BenchFile, PortFile
 from labonn.clock import Clock, RealClock, SimulatedClock
 from labonn.errors import BenchFileError, ConnectError, LinkError
+from labonn.faults import Fault
 from labonn.links import AnyLink, connect
 from labonn.registry import load
 from labonn.sharing import LinkOf, SharedLinks
@@ -23,6 +24,7 @@ class DryRun:
     seed: int | None = None
     real_time: bool = False
     served: bool = False
+    faults: tuple[Fault, ...] = ()
 
 
 def instrument_name(port: PortFile, index: int) -> str:
@@ -45,6 +47,12 @@ def source_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = Non
     clock = SimulatedClock(time.sleep if dry_run.real_time else None)
     factory = load("labonn.benches", name, BenchFileError, f"{file.name}: simulation.bench")
     simulated = factory(file, clock, ideal=dry_run.ideal, seed=dry_run.seed)
+    try:
+        for fault in dry_run.faults:
+            simulated.inject(fault)
+    except BaseException:
+        simulated.close()
+        raise
     if dry_run.served:
         return SharedLinks(file.ports, lambda port, index: _served_link(simulated, port, index)).link, clock, simulated
     return SharedLinks(file.ports, lambda port, index: connect(f"sim://{port.name}/{index}", simulated.link)).link, clock, simulated

@@ -9,7 +9,8 @@ from typing import Protocol
 import zmq
 
 from labonn.clock import Clock, turn
-from labonn.links import Buffer
+from labonn.errors import DesyncError, LinkTimeoutError
+from labonn.links import DEFAULT_TIMEOUT_S, Buffer
 
 
 class MessageFirmware(Protocol):
@@ -19,25 +20,35 @@ class MessageFirmware(Protocol):
     def wire_s(self, sent: int, received: int) -> float: ...
 
 
-def answer(firmware: MessageFirmware, clock: Clock, parts: Sequence[Buffer]) -> list[bytes]:
-    """The firmware's reply; the time on its wire passes on the simulated clock."""
+def answers(firmware: MessageFirmware, clock: Clock, parts: Sequence[Buffer]) -> list[list[bytes]]:
+    """The firmware's reply, or none or several from one with a fault; the time on its wire passes on the simulated clock."""
     with turn(clock):
-        reply = firmware.handle_parts(parts)
-    clock.wait(firmware.wire_s(sum(map(len, parts)), sum(map(len, reply))))
-    return reply
+        replies: list[list[bytes]] = firmware.replies(parts) if hasattr(firmware, "replies") else [firmware.handle_parts(parts)]
+    received = sum(len(part) for reply in replies for part in reply)
+    clock.wait(firmware.wire_s(sum(map(len, parts)), received))
+    return replies
 
 
 class SimulatedMessageLink:
-    """A MessageLink into an emulated instrument of this process."""
+    """A MessageLink into an emulated instrument of this process; as over a socket, what is late or double is never an answer."""
 
-    def __init__(self, firmware: MessageFirmware, clock: Clock) -> None:
-        self._firmware, self._clock = firmware, clock
+    def __init__(self, firmware: MessageFirmware, clock: Clock, where: str = "sim://", timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._firmware, self._clock, self._where, self._timeout_s = firmware, clock, where, timeout_s
+        self._unread = 0
         self.exchanges = 0
 
     def exchange_parts(self, parts: Sequence[Buffer]) -> list[bytes]:
-        """The reply to `parts`."""
+        """The reply to `parts` (labonn.transports.zmq)."""
+        if self._unread:
+            self._unread = 0
+            raise DesyncError(f"{self._where}: a reply that nobody waited for (a late or doubled one); nothing was sent")
         self.exchanges += 1
-        return answer(self._firmware, self._clock, parts)
+        replies = answers(self._firmware, self._clock, parts)
+        if not replies:
+            self._clock.wait(self._timeout_s)
+            raise LinkTimeoutError(f"{self._where}: no reply within {self._timeout_s:g} s; what the instrument did is unknown")
+        self._unread = len(replies) - 1
+        return replies[0]
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -49,7 +60,7 @@ class ZmqServer:
     def __init__(self, firmware: MessageFirmware, clock: Clock, port: int = 0) -> None:
         self._firmware, self._clock = firmware, clock
         self._context = zmq.Context()
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         self._socket.linger = 0
         try:
             self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
@@ -65,7 +76,10 @@ class ZmqServer:
     def _serve(self) -> None:
         while not self._stop.is_set():
             if self._socket.poll(50):
-                self._socket.send_multipart(answer(self._firmware, self._clock, self._socket.recv_multipart()))
+                message = self._socket.recv_multipart()
+                head = message.index(b"") + 1 if b"" in message else len(message)  # a DEALER's or REQ's envelope
+                for reply in answers(self._firmware, self._clock, message[head:]):
+                    self._socket.send_multipart([*message[:head], *reply])
 
     def close(self) -> None:
         """Stop serving."""

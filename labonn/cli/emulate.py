@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from labonn.cli.parser import Parser, seed
 from labonn.cli.stopping import Stopping
 from labonn.errors import LabonnError
+from labonn.faults import KINDS
 
 if TYPE_CHECKING:
     from labonn.emulating import Emulated
@@ -27,6 +28,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
         usage=USAGE,
         description="Serve an emulated instrument, or all of a simulated bench, on this computer until Ctrl-C; "
         "prints the lines for a bench file.",
+        epilog=_faults(),
     )
     parser.problem = LabonnError
     words = "an instrument of `labonn instruments`, and keys that its port would have in a bench file"
@@ -36,6 +38,8 @@ def command(arguments: list[str], stop: Stopping) -> int:
     where.add_argument("--pty", action="store_true", help="as a serial port, on a pseudo terminal")
     where.add_argument("--zmq", type=address, metavar="ADDR", help="by ZeroMQ on 127.0.0.1:PORT or PORT")
     where.add_argument("--bench", type=Path, metavar="FILE", help="all instruments of this bench file, coupled by its simulated light")
+    fault = "something goes wrong (below); may be repeated"
+    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", dest="faults", help=fault)
     parser.add_argument("--ideal", action="store_true", help="(--bench) every imperfection off")
     parser.add_argument("--seed", type=seed, metavar="N", help="(--bench) of the simulated bench, in place of the file's")
     args = parser.parse_intermixed_args(arguments)
@@ -54,6 +58,12 @@ def command(arguments: list[str], stop: Stopping) -> int:
     return 0
 
 
+def _faults() -> str:
+    lines = [f"  {kind:<11} {what}" for kind, what in KINDS.items()]
+    form = "faults: [PORT[/INDEX]:]KIND[=VALUE][@WHEN][xTIMES], WHEN a number of exchanges,\nor seconds such as 30s; x* for ever.\n"
+    return "\n".join([f"{form}Those from `refuse` on only where the emulator can:", *lines])
+
+
 def _check(args: argparse.Namespace) -> None:
     if args.bench is None and not args.words:
         raise LabonnError("labonn emulate: which instrument? `labonn instruments` lists them; or a whole bench by --bench FILE")
@@ -69,10 +79,10 @@ def _serve(args: argparse.Namespace) -> Emulated:
     from labonn.emulating import emulate_bench, emulate_one, options_of
 
     if args.bench is not None:
-        return emulate_bench(args.bench, args.ideal, args.seed)
+        return emulate_bench(args.bench, args.ideal, args.seed, args.faults)
     name, *words = args.words
     transport = "tcp" if args.tcp is not None else "zmq" if args.zmq is not None else "pty" if args.pty else ""
-    return emulate_one(name, options_of(words), transport, args.tcp or args.zmq or 0)
+    return emulate_one(name, options_of(words), transport, args.tcp or args.zmq or 0, args.faults)
 
 
 def port_number(text: str) -> int:

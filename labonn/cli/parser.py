@@ -13,7 +13,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
     """Defaults behind every option that has one worth showing."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False, argparse.SUPPRESS) else super()._get_help_string(action)
+        return action.help if action.default in (None, False, [], argparse.SUPPRESS) else super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):

@@ -103,7 +103,7 @@ def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: S
 def _open(args: argparse.Namespace, run: Run) -> Bench:
     from labonn.bench import Bench
 
-    extra = {name: getattr(args, name) for name in ("served", "record", "replay") if getattr(args, name)}
+    extra = {name: getattr(args, name) for name in ("served", "faults", "record", "replay") if getattr(args, name)}
     path = args.bench or run.path("bench.toml")
     try:
         return Bench.open(path, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)

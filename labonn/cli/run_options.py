@@ -7,10 +7,11 @@ from pathlib import Path
 
 from labonn.cli.parser import Parser, seed
 from labonn.errors import BenchFileError, ProcedureError
+from labonn.faults import parse_fault
 from labonn.procedures import Procedure
 
-WITH_VALUE = ("--bench", "--seed", "--out", "--record", "--replay")
-SIMULATION_OPTIONS = ("ideal", "real_time", "served")
+WITH_VALUE = ("--bench", "--seed", "--out", "--fault", "--record", "--replay")
+SIMULATION_OPTIONS = ("ideal", "real_time", "served", "faults")
 
 
 def procedure_name(arguments: list[str]) -> str | None:
@@ -37,6 +38,8 @@ def parser_of(procedure: Procedure | None) -> Parser:
     group.add_argument("--ideal", action="store_true", help="(dry run) every imperfection of the simulated bench off")
     group.add_argument("--real-time", action="store_true", help="(dry run) waits last as long as they would")
     group.add_argument("--served", action="store_true", help="(dry run) talk to the emulators over sockets and ptys")
+    fault = "(dry run) something goes wrong, such as gain:timeout@100; `labonn emulate --help` has the list; may be repeated"
+    group.add_argument("--fault", action="append", default=[], metavar="PORT:KIND", dest="faults", help=fault)
     group.add_argument("--record", type=Path, metavar="FILE", help="write every exchange with an instrument on a tape, a new text file")
     group.add_argument("--replay", type=Path, metavar="FILE", help="repeat a run from its tape: the same command with this for --record")
     group.add_argument("--seed", type=seed, metavar="N", help="of the run (0), and of the simulated bench (its file's)")
@@ -63,7 +66,10 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     """Everything that can be wrong before a folder is made or an instrument opened."""
     for option in SIMULATION_OPTIONS:
         if getattr(args, option) and not args.dry_run:
-            raise ProcedureError(f"--{option.replace('_', '-')} is about simulated instruments; it needs --dry-run")
+            name = option.replace("_", "-").removesuffix("s")
+            raise ProcedureError(f"--{name} is about simulated instruments; it needs --dry-run")
+    for fault in args.faults:
+        parse_fault(fault)
     check_tapes(args)
     own: tuple[str, ...] = getattr(procedure.module, "benches", ())
     args.bench_name = str(args.bench) if str(args.bench) in own else None

@@ -9,7 +9,7 @@ from labonn.chip_setup import check_ports
 from labonn.chips import ChipOptics
 from labonn.clock import SimulatedClock
 from labonn.errors import BenchFileError, ProcedureError
-from labonn.links import AnyLink
+from sim_backends.benches.base import SimulatedBench
 from sim_backends.benches.chip_held import HeldSources
 from sim_backends.benches.chip_light import ChipLight
 from sim_backends.benches.chip_monitors import Monitors
@@ -24,7 +24,7 @@ TAPS = ("hidden", "output", "monitors", "backward")
 INSITU = ("quadrature", "error", "monitors", "backward")
 
 
-class ChipBench:
+class ChipBench(SimulatedBench):
     """Emulated instruments of a bench file, coupled by the light of one chip.
 
     Args:
@@ -43,7 +43,7 @@ class ChipBench:
         optics = ChipOptics.of(file)
         _check_name(file, optics)
         self.port, self._clock = optics.port, clock
-        self.instruments = Instruments(file, clock, seed)
+        super().__init__(file, clock, seed)
         _check_ports(file, optics, self.instruments)
         self.light = ChipLight(optics, ChipSettings.of(file, optics, ideal), seed, ideal)
         monitors = Monitors(self.light, seed) if any(port in file.ports for port in INSITU) else None
@@ -59,18 +59,6 @@ class ChipBench:
         for port in TAPS:
             for adc in self.instruments.of(port):
                 adc.on_fire, adc.on_fetch = self._fire, self._develop
-
-    def link(self, name: str) -> AnyLink:
-        """The in-process link "port/index"."""
-        return self.instruments.link(name)
-
-    def serve(self, port: str, index: int) -> str | None:
-        """URL of that instrument on a loopback socket or pty."""
-        return self.instruments.serve(port, index)
-
-    def close(self) -> None:
-        """Stop serving."""
-        self.instruments.close()
 
     def _fire(self, shots: int, dwell_s: float) -> None:
         """The trigger: noted now, computed when a record is fetched."""

@@ -14,9 +14,11 @@ from zmq import ZMQError
 
 from labonn.benchfile import BenchFile, PortFile, shared_urls
 from labonn.clock import Clock
-from labonn.errors import BenchFileError, ConnectError
+from labonn.errors import BenchFileError, ConnectError, LabonnError
+from labonn.faults import Fault
 from labonn.links import AnyLink
 from labonn.registry import load
+from sim_backends.faults import Wire
 from sim_backends.messagelinks import SimulatedMessageLink, ZmqServer
 from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
@@ -45,6 +47,7 @@ class Instruments:
         self._file, self._clock = file, clock
         self._emulators: dict[str, list[Any]] = {}
         self._servers: dict[int, Any] = {}
+        self._wires: dict[int, Wire] = {}
         self.talks = 0  # with byte instruments so far; while it stands still, so do they
         shared = shared_urls(file.ports)
         made: dict[str, Any] = {}
@@ -55,20 +58,40 @@ class Instruments:
                     if url not in made:
                         own = zlib.crc32(f"{seed}/{name}/{index}".encode())
                         made[url] = factory.for_port(_options(shared.get(url, [port])), _channels(port), own)
-                        if hasattr(made[url], "feed"):
-                            self._count(made[url])
+                        self._count(made[url])
                 self._emulators[name] = [made[url] for url in port.links]
             except ValueError as problem:
                 raise BenchFileError(f"{file.name}: ports.{name}: {problem}") from None
 
     def _count(self, emulator: Any) -> None:
-        feed = emulator.feed
+        if hasattr(emulator, "feed"):
+            feed = emulator.feed
 
-        def counted(data: bytes) -> bytes:
-            self.talks += 1
-            return bytes(feed(data))
+            def counted(data: bytes) -> bytes:
+                self.talks += 1
+                return bytes(feed(data))
 
-        emulator.feed = counted
+            emulator.feed = counted
+
+    def inject(self, fault: Fault) -> None:
+        """Let an instrument, or all of a port, have this fault; without a port the only instrument.
+
+        Raises:
+            LabonnError: no such instrument, or it cannot have such a fault.
+        """
+        names = [fault.port] if fault.port is not None else list(self._emulators)
+        if len(names) != 1 or names[0] not in self._emulators:
+            told = f"no port {fault.port!r}" if fault.port is not None else "whose is it?"
+            raise LabonnError(f"fault {fault.text!r}: {told}; PORT:{fault.kind}, where PORT is one of {', '.join(self._emulators)}")
+        emulators = self._emulators[names[0]]
+        if fault.index is not None and fault.index >= len(emulators):
+            raise LabonnError(f"fault {fault.text!r}: {names[0]} has instruments 0 to {len(emulators) - 1}")
+        for emulator in emulators if fault.index is None else [emulators[fault.index]]:
+            if not hasattr(emulator, "feed") and not hasattr(emulator, "handle_parts"):
+                raise LabonnError(f"fault {fault.text!r}: {names[0]} is a table of functions, without a wire")
+            if id(emulator) not in self._wires:
+                self._wires[id(emulator)] = Wire(names[0], emulator, self._clock)
+            self._wires[id(emulator)].add(fault)
 
     def of(self, port: str) -> list[Any]:
         """The emulators of a port, in the order of its links; none if the bench has no such port."""
@@ -104,7 +127,7 @@ class Instruments:
         except (KeyError, ValueError, IndexError):
             raise ConnectError(f"sim://{name}: the simulated bench has no such instrument") from None
         if hasattr(emulator, "handle_parts"):
-            return SimulatedMessageLink(emulator, self._clock)
+            return SimulatedMessageLink(emulator, self._clock, f"sim://{name}")
         if self._file.ports[port].driver.transport == "slmpynet":
             return simulated_link(emulator, self._clock, f"sim://{name}")
         if hasattr(emulator, "feed"):

@@ -10,8 +10,8 @@ from labonn.benchfile import BenchFile
 from labonn.clock import SimulatedClock
 from labonn.errors import BenchFileError, ProcedureError
 from labonn.layers import layers_of
-from labonn.links import AnyLink
 from labonn.optics import CELLS, Optics
+from sim_backends.benches.base import SimulatedBench
 from sim_backends.benches.instruments import Instruments
 from sim_backends.benches.vapour_light import Light, LightSettings, Shots
 from sim_backends.firmware.stream_messages import Refusal
@@ -21,7 +21,7 @@ TAPS = ("forward_in", "forward_out", "backward_in", "backward_out", "output")
 BEAMS = ("input", "target", "feedback", "error", "inject")
 
 
-class VapourCell:
+class VapourCell(SimulatedBench):
     """Emulated instruments of a bench file, coupled by one light.
 
     Args:
@@ -42,7 +42,7 @@ class VapourCell:
         if cell not in CELLS:
             raise BenchFileError(f"{file.name}: simulation.cell = {cell!r}: allowed are {', '.join(CELLS)}")
         self._clock = clock
-        self.instruments = Instruments(file, clock, own_seed if seed is None else seed)
+        super().__init__(file, clock, own_seed if seed is None else seed)
         sizes = _sizes(file, self.instruments)
         settings = LightSettings.of(file, ideal)
         self.light = Light(sizes, cell, optics, settings, own_seed if seed is None else seed, self.instruments.panels(), ideal)
@@ -61,18 +61,6 @@ class VapourCell:
                 emulator.on_fire = self._fire
 
         clock.before_wait = self._take_down
-
-    def link(self, name: str) -> AnyLink:
-        """The in-process link "port/index"."""
-        return self.instruments.link(name)
-
-    def serve(self, port: str, index: int) -> str | None:
-        """URL of that instrument on a loopback socket or pty; None for one that has a function table instead of bytes."""
-        return self.instruments.serve(port, index)
-
-    def close(self) -> None:
-        """Stop serving."""
-        self.instruments.close()
 
     def _temperatures(self) -> Fields:
         return self.light.temperatures(self._clock.now())

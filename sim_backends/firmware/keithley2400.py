@@ -77,6 +77,15 @@ class Keithley2400Firmware(ScpiInstrument):
         identity = f"KEITHLEY INSTRUMENTS INC.,MODEL 2400,{serial:07d},C33   Mar 31 2015 09:32:39/A02  /K/J"
         super().__init__(identity, REGISTERS, ERRORS_KEPT, WORDS, "1996.0", LONGEST_MESSAGE)
 
+    faults = (*ScpiInstrument.faults, "interlock")
+
+    def inject(self, fault: str, value: float | None) -> None:
+        """As every SCPI instrument; and the output-enable line may open."""
+        if fault == "interlock":
+            self.interlock_closed = False
+        else:
+            super().inject(fault, value)
+
     @classmethod
     def for_port(cls, options: Mapping[str, Any], channels: int, seed: int) -> Keithley2400Firmware:
         """The instrument that a port's options need: one channel; its serial number follows from the seed."""

@@ -18,6 +18,7 @@ from sim_backends.firmware.scpi_values import Extremes, Number, Parameter
 
 LONGEST_MESSAGE = 1 << 20
 MOST_QUEUED = 1 << 24
+MISREAD = 1.01
 
 
 class ScpiInstrument:
@@ -28,8 +29,10 @@ class ScpiInstrument:
         words: of the instrument's own errors. version: of SCPI. longest: bytes of a message.
 
     Attributes:
-        values: what every setting is now, by key. status: registers and error queue.
+        values: what every setting is now, by key. status: registers and error queue. faults: kinds that it can have.
     """
+
+    faults: tuple[str, ...] = ("refuse", "ignore", "misread")
 
     def __init__(
         self, identity: str, registers: Mapping[int, str], errors: int = 30, words: Mapping[int, str] | None = None,
@@ -39,10 +42,15 @@ class ScpiInstrument:
         self.status = Status(registers, errors, words)
         self.values: dict[str, Any] = {}
         self._defaults: dict[str, Any] = {}
+        self._troubles: dict[str, float | None] = {}
         self._framer = Framer(longest)
         self._output = b""
         self._tree = CommandTree([*self.common(), *self.status.commands(), *self.commands()])
         self.values = dict(self._defaults)
+
+    def inject(self, fault: str, value: float | None) -> None:
+        """Have a fault of `faults` with the next setting, or the next number that is asked for."""
+        self._troubles[fault] = value
 
     def commands(self) -> Iterable[Command]:
         """The instrument's own commands."""
@@ -154,10 +162,29 @@ class ScpiInstrument:
         action: Callable[..., Response | None] | None = command.query if asked else command.write
         if action is None:
             raise ScpiError(-113)
-        response = action(*suffixes, *command.arguments(arguments_of(rest), asked))
+        arguments = command.arguments(arguments_of(rest), asked)
+        if self._troubles and not header.startswith("*") and not asked:
+            if "refuse" in self._troubles:
+                del self._troubles["refuse"]
+                raise ScpiError(-200)
+            if "ignore" in self._troubles:
+                del self._troubles["ignore"]
+                return after, None
+        response = action(*suffixes, *arguments)
         if not asked or response is None:
             return after, None
+        if "misread" in self._troubles:
+            response = self._misread(response)
         return after, response.encode("latin-1", "replace") if isinstance(response, str) else response
+
+    def _misread(self, response: Response) -> Response:
+        """A number that is not quite the true one; other responses as they are."""
+        try:
+            wrong = float(response) * (self._troubles["misread"] or MISREAD)
+        except ValueError:
+            return response
+        del self._troubles["misread"]
+        return f"{wrong:.6E}"
 
     def _refuse(self, number: int) -> bytes:
         self.status.error(number)

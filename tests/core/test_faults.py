@@ -1,0 +1,226 @@
+"""Faults by one word: how they are written, and what they do to links in process and over sockets."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers.keithley2400 import Keithley2400
+from drivers.stream_dac import StreamDac
+from labonn.bench import Bench
+from labonn.benchfile import parse
+from labonn.clock import SimulatedClock
+from labonn.errors import DesyncError, LabonnError, LinkClosedError, LinkError, LinkTimeoutError, RefusedError, UnknownStateError
+from labonn.faults import KINDS, Fault, parse_fault
+from labonn.links import Link
+from labonn.registry import load
+from labonn.sources import DryRun, source_of
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Keithley2400.link_options, "timeout_s", 0.2)
+    monkeypatch.setitem(StreamDac.link_options, "timeout_s", 0.2)
+
+
+SOURCE = """
+[ports.soa]
+driver = "keithley2400"
+link = "visa://GPIB0::24::INSTR"
+role = "trigger"
+[simulation]
+bench = "unlit"
+"""
+DAC = """
+[ports.dac]
+driver = "stream_dac"
+link = "zmq://127.0.0.1:5570"
+channels = 2
+role = "trigger"
+[simulation]
+bench = "unlit"
+"""
+HELLO = [b'{"op":"identify","seq":7}']
+
+
+@contextmanager
+def linked(text: str, *faults: str, served: bool = False) -> Iterator[Any]:
+    file = parse(text, "bench.toml")
+    link_of, _, bench = source_of(file, DryRun(served=served, faults=tuple(map(parse_fault, faults))))
+    link = link_of(next(iter(file.ports.values())), 0)
+    try:
+        yield link
+    finally:
+        link.close()
+        bench.close()
+
+
+def test_a_fault_is_one_word() -> None:
+    assert parse_fault("gain:timeout@100") == Fault("gain:timeout@100", "gain", None, "timeout", None, 100)
+    assert parse_fault("ovens/2:runaway=90.5@30s") == Fault("ovens/2:runaway=90.5@30s", "ovens", 2, "runaway", 90.5, 0, 30.0)
+    assert parse_fault("garbledx*").times == math.inf
+    assert parse_fault("late@3x5") == Fault("late@3x5", None, None, "late", None, 3, None, 5.0)
+    assert {parse_fault(kind).kind for kind in KINDS} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("timeuot", "no kind 'timeuot'; did you mean 'timeout'?"),
+        ("gain:", r"\[PORT\[/INDEX\]:\]KIND.* is wanted"),
+        ("gain:late@1.5", "a whole number of exchanges, or by seconds"),
+        ("gain:misread=much", "a number is wanted"),
+        ("xyz", "no kind 'xyz'; there are drop, deaf"),
+    ],
+)
+def test_a_word_that_is_no_fault_is_refused_with_what_is(text: str, told: str) -> None:
+    with pytest.raises(LabonnError, match=told):
+        parse_fault(text)
+
+
+def level(link: Link) -> bytes:
+    return link.exchange(b":SOUR:CURR?")
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_lost_reply_is_a_timeout_and_the_request_was_obeyed(served: bool) -> None:
+    with linked(SOURCE, "timeout@1", served=served) as link:
+        link.exchange(b":SOUR:FUNC CURR;*OPC?")
+        with pytest.raises(LinkTimeoutError):
+            link.exchange(b":SOUR:CURR 1e-5;*OPC?")
+        assert level(link) == b"1.000000E-05"
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_deaf_instrument_did_nothing(served: bool) -> None:
+    with linked(SOURCE, "deaf@1", served=served) as link:
+        link.exchange(b":SOUR:FUNC CURR;*OPC?")
+        with pytest.raises(LinkTimeoutError):
+            link.exchange(b":SOUR:CURR 1e-5;*OPC?")
+        assert level(link) == b"0.000000E+00"
+
+
+@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize("kind", ["late", "doubled"])
+def test_a_late_or_double_reply_is_never_the_next_answer(kind: str, served: bool) -> None:
+    with linked(SOURCE, f"{kind}@1", served=served) as link:
+        link.exchange(b":SOUR:FUNC CURR;*OPC?")
+        answers = []
+        for request in (b":SOUR:CURR 1e-5;:SOUR:CURR?", b":SOUR:CURR 2e-5;:SOUR:CURR?", b":SOUR:CURR 3e-5;:SOUR:CURR?"):
+            try:
+                answers.append(link.exchange(request))
+            except LinkError as problem:
+                answers.append(type(problem).__name__.encode())
+        wrong = [a for a, right in zip(answers, (b"1.0", b"2.0", b"3.0"), strict=True) if a[:1].isdigit() and not a.startswith(right)]
+        assert not wrong
+        assert any(not answer[:1].isdigit() for answer in answers)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_dropped_connection_is_a_closed_link(served: bool) -> None:
+    with linked(SOURCE, "drop", served=served) as link, pytest.raises(LinkClosedError):
+        link.exchange(b"*IDN?")
+
+
+def test_a_garbled_reply_is_not_what_the_instrument_said() -> None:
+    with linked(SOURCE, "garbled") as link:
+        spoilt = link.exchange(b"*IDN?")
+        assert spoilt != link.exchange(b"*IDN?")
+
+
+def test_a_truncated_reply_has_no_end() -> None:
+    with linked(SOURCE, "truncated") as link, pytest.raises(LinkTimeoutError, match="had come"):
+        link.exchange(b"*IDN?")
+
+
+def test_a_fault_strikes_as_often_as_it_was_told() -> None:
+    with linked(SOURCE, "timeout@2x3") as link:
+        struck = []
+        for _ in range(8):
+            try:
+                level(link)
+                struck.append(False)
+            except LinkTimeoutError:
+                struck.append(True)
+        assert struck == [False, False, True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize("kind", ["timeout", "deaf", "late"])
+def test_a_message_that_does_not_come_back_is_a_timeout_and_the_next_one_is_answered(kind: str, served: bool) -> None:
+    with linked(DAC, f"{kind}@1", served=served) as link:
+        first = link.exchange_parts(HELLO)
+        with pytest.raises(LinkTimeoutError):
+            link.exchange_parts(HELLO)
+        assert link.exchange_parts(HELLO) == first
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_message_that_comes_twice_is_told_before_the_next_is_sent(served: bool) -> None:
+    with linked(DAC, "doubled", served=served) as link:
+        first = link.exchange_parts(HELLO)
+        if served:
+            time.sleep(0.1)
+        with pytest.raises(DesyncError, match="nobody waited for"):
+            link.exchange_parts(HELLO)
+        assert link.exchange_parts(HELLO) == first
+
+
+def held(tmp_path: Path, *faults: str) -> Any:
+    path = tmp_path / "bench.toml"
+    path.write_text(SOURCE.replace('role = "trigger"', "interlock = true") + DAC.partition("[simulation]")[0].replace("dac", "adc"))
+    return Bench.open(path, dry_run=True, faults=faults)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "told"),
+    [
+        ("refuse", RefusedError, '-200,"Execution error'),
+        ("ignore", UnknownStateError, "set to 1 mA it reads back 0 A"),
+        ("misread=1.5", UnknownStateError, "set to 1 mA it reads back 1.5 mA"),
+        ("interlock", RefusedError, '802,"OUTPUT blocked by output enable"'),
+    ],
+)
+def test_a_source_meter_that_does_not_do_as_told_is_found_out(kind: str, error: type[LabonnError], told: str, tmp_path: Path) -> None:
+    with held(tmp_path) as bench:
+        opening = bench.ports["soa"]._line._link.exchanges
+    with held(tmp_path, f"soa:{kind}@{opening}") as bench:
+        source = bench.ports["soa"]
+        source.load(np.array([[1e-3]]), np.zeros(1, int), 1e-3)
+        with pytest.raises(error, match=re.escape(told)):
+            source.arm()
+
+
+def test_a_fault_after_seconds_waits_for_the_benchs_clock() -> None:
+    file = parse(SOURCE, "bench.toml")
+    clock = SimulatedClock()
+    bench = load("labonn.benches", "unlit")(file, clock)
+    bench.inject(parse_fault("timeout@10s"))
+    link = bench.link("soa/0")
+    level(link)
+    clock.wait(10)
+    with pytest.raises(LinkTimeoutError):
+        level(link)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("laser:drop", "no port 'laser'; PORT:drop, where PORT is one of soa"),
+        ("soa/1:drop", "soa has instruments 0 to 0"),
+        ("soa:nan", "soa has drop, deaf, timeout"),
+    ],
+)
+def test_a_fault_that_no_instrument_can_have_is_refused_before_anything_opens(fault: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    path.write_text(SOURCE)
+    with pytest.raises(LabonnError, match=told):
+        Bench.open(path, dry_run=True, faults=[fault])

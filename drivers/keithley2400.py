@@ -7,15 +7,18 @@ is one exchange. Held (depth 1): a list sweep takes a trigger-link pulse a step,
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from drivers.held import HeldBank
+from drivers.insist import insistent
 from drivers.scpi_line import ScpiLine
 from labonn.channels import ChannelSpec, Floats
-from labonn.errors import IdentityError, LinkClosedError, LinkError, TableError, UnknownStateError
+from labonn.errors import IdentityError, TableError, UnknownStateError
 from labonn.links import Link
 from labonn.shots import Bank, Ints
 from labonn.units import format_quantity
@@ -25,8 +28,8 @@ STEPS = 5e-5 / OVER  # of the full scale
 ECHO = 2e-6  # a level is sent and told with seven digits
 LOW_V = 20.0  # below it every range of the source is allowed
 OFF_STATES = {"normal": "NORM", "zero": "ZERO", "open": "HIMP", "guard": "GUAR"}
-TRIES = 3
 STATE = ":SOUR:CURR?;:OUTP?;:SENS:VOLT:PROT:TRIP?"
+SETUP = ":SOUR:CURR:RANG:AUTO?;:SENS:VOLT:PROT?"  # which a loss of power changes
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,12 @@ class Keithley2400:
     kind: ClassVar[str] = "GainSections"
     transport: ClassVar[str] = "visa"
     link_options: ClassVar[dict[str, Any]] = {"write_end": "\n", "read_end": "\n", "timeout_s": 2.0}
+    idn: ClassVar[str] = r"KEITHLEY INSTRUMENTS INC\.,MODEL 24"
 
     def __init__(self, link: Link, options: Keithley2400Options, port: str) -> None:
         self._line, self._options, self._port = ScpiLine(link, port), options, port
         self.identity = ",".join(self._line.ask("*IDN?").split(",")[:3])
-        if not self.identity.upper().startswith("KEITHLEY INSTRUMENTS INC.,MODEL 24"):
+        if not re.match(self.idn, self.identity, re.IGNORECASE):
             raise IdentityError(f"{port}: answers {self.identity!r} to '*IDN?'; a 2400 answers 'KEITHLEY INSTRUMENTS INC.,MODEL 2400,…'")
         self.compliance_v = options.compliance_v
         most = min(self._line.numbers(":SOUR:CURR? MAX", 1)[0], OVER * options.range_a)
@@ -75,13 +79,15 @@ class Keithley2400:
         self.spec = ChannelSpec(("out",), "A", lower, upper, step, settle_s)
         self._held = HeldBank(port, self.identity)
         self._row: Floats | None = None
+        self._on = False
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Output off at 0 A; range for the limit and compliance, read back: it refuses more by itself."""
         self.safe()
         o, upper = self._options, float(spec.upper[0])
         setup = f"*CLS;:TRIG:CLE;:ROUT:TERM {o.terminals[:4].upper()};:OUTP:SMOD {OFF_STATES[o.off_state]};:SYST:RSEN {o.four_wire:d}"
-        setup += f";:OUTP:ENAB {o.interlock:d};:SOUR:CLE:AUTO OFF;:SOUR:FUNC CURR;:SOUR:CURR:MODE FIX;:SOUR:CURR 0;:SENS:VOLT:PROT {min(o.compliance_v, LOW_V):.6E}"
+        setup += f";:OUTP:ENAB {o.interlock:d};:SOUR:CLE:AUTO OFF;:SOUR:FUNC CURR;:SOUR:CURR:MODE FIX;:SOUR:CURR 0"
+        setup += f";:SENS:VOLT:PROT {min(o.compliance_v, LOW_V):.6E}"
         self._line.checked(setup, "*OPC?", 1)
         limits = f":SOUR:CURR:RANG {upper:.6E};:SENS:VOLT:PROT {o.compliance_v:.6E}"
         scale, held_v = self._line.checked(limits, ":SOUR:CURR:RANG?;:SENS:VOLT:PROT?", 2)
@@ -98,7 +104,18 @@ class Keithley2400:
         if self._row is None:
             raise TableError(f"{self._port}: nothing is loaded")
         wanted = float(self._row[0])
-        level, on, limited = self._line.checked(f":SOUR:CURR {wanted:.6E};:OUTP ON", STATE, 3)
+        self._check(wanted, self._line.checked(f":SOUR:CURR {wanted:.6E};:OUTP ON", f"{STATE};{SETUP}", 5))
+        self._on = True
+
+    def confirm(self) -> None:
+        """Raise UnknownStateError unless the output still is what `arm` set."""
+        if self._on and self._row is not None:
+            self._check(float(self._row[0]), self._line.numbers(f"{STATE};{SETUP}", 5))
+
+    def _check(self, wanted: float, read: Sequence[float]) -> None:
+        level, on, limited, automatic, held_v = read
+        if automatic or abs(held_v - self.compliance_v) > ECHO * self.compliance_v:
+            self._wrong(f"range and compliance are not what was set ({held_v:g} V): has it lost its power, or did somebody reset it?")
         if abs(level - wanted) > ECHO * abs(wanted) or on != 1:
             self._wrong(f"set to {format_quantity(wanted, 'A')} it reads back {format_quantity(level, 'A')}, output {on:g}")
         if limited:
@@ -108,17 +125,13 @@ class Keithley2400:
         """The loaded row, or 0 A and the output off."""
         (self.arm if on else self.safe)()
 
+    @insistent
     def safe(self) -> None:
         """0 A, output off, verified; tried again after a link error."""
-        for attempt in range(TRIES):
-            try:
-                level, on, _ = self._line.numbers(f":ABOR;:SOUR:CURR 0;:OUTP OFF;*CLS;{STATE}", 3)
-                if level or on:
-                    self._wrong(f"switched off it reads back {format_quantity(level, 'A')}, output {on:g}")
-                return
-            except (LinkError, UnknownStateError) as problem:
-                if isinstance(problem, LinkClosedError) or attempt == TRIES - 1:
-                    raise
+        self._on = False
+        level, on, _ = self._line.numbers(f":ABOR;:SOUR:CURR 0;:OUTP OFF;*CLS;{STATE}", 3)
+        if level or on:
+            self._wrong(f"switched off it reads back {format_quantity(level, 'A')}, output {on:g}")
 
     def close(self) -> None:
         """Let go of the instrument."""

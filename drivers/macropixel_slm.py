@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,11 +13,12 @@ import numpy as np
 
 from drivers.macropixels import Codes, encode, fields_of, fit, inside, linear_phase, lookup, read_phase
 from labonn.channels import ChannelSpec, Floats, NumberedNames
-from labonn.errors import BenchFileError, IdentityError, TableError
+from labonn.errors import BenchFileError, IdentityError, LabonnError, LinkError, RefusedError, TableError, UnknownStateError
 from labonn.shots import Bank, Ints, rows_of
 
 Size = tuple[int, int]
 SCRATCH = 16384  # macropixels that are encoded at once
+TRIES = 4  # of safe: windows that failed are opened again; on a link a late reply, and the one behind it, may be in the way
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,17 @@ class SlmOptions:
     stroke_rad: float = 2 * math.pi
     lut: str | None = None
     settle_s: float = 0.05
+
+
+@contextmanager
+def typed(port: str, what: str) -> Iterator[None]:
+    """A window or a library raises what it likes; here that becomes an error of this project."""
+    try:
+        yield
+    except LabonnError:
+        raise
+    except Exception as problem:
+        raise UnknownStateError(f"{port}: {what} failed: {type(problem).__name__}: {problem}") from problem
 
 
 class MacropixelSlm(ABC):
@@ -104,11 +118,24 @@ class MacropixelSlm(ABC):
         """Show the loaded frame now."""
         if self._row is None:
             raise TableError(f"{self.port}: armed before a frame was loaded")
-        self._show(self._frame)
+        self._to_panel(self._frame)
 
     def safe(self) -> None:
-        """Show code 0 on the whole panel; a frame in memory stays there."""
-        self._show(np.zeros_like(self._frame))
+        """Show code 0 on the whole panel, tried again after a link error; a frame in memory stays there."""
+        for attempt in range(TRIES):
+            try:
+                self._show_safe()
+                return
+            except (LinkError, RefusedError, UnknownStateError):
+                if attempt == TRIES - 1:
+                    raise
+
+    def _show_safe(self) -> None:
+        self._to_panel(np.zeros_like(self._frame))
+
+    def _to_panel(self, frame: Codes) -> None:
+        with typed(self.port, "showing a frame"):
+            self._show(frame)
 
     def shown(self, bank: Floats) -> Floats:
         """The fields that the panel shows for a bank of any shape: those of the nearest codes, in the bank's dtype."""

@@ -14,15 +14,15 @@ import numpy as np
 
 from drivers import mecom
 from drivers.held import HeldBank
+from drivers.insist import insistent
 from labonn.channels import ChannelSpec, Floats
-from labonn.errors import DesyncError, LabonnError, LinkClosedError, LinkError, TableError, UnknownStateError
+from labonn.errors import DesyncError, LabonnError, TableError, UnknownStateError
 from labonn.links import Link
 from labonn.shots import Bank, Ints
 
 SERIAL_NUMBER, STATUS, ERROR_NUMBER, ERROR_INSTANCE, ERROR_PARAMETER = 102, 104, 105, 106, 107
 OBJECT, ENABLE, TARGET, UPPER_THRESHOLD = 1000, 2010, 3000, 4011
-OFF, ON, IN_ERROR = 0, 1, 3
-TRIES = 3
+OFF, ON, RUNNING, IN_ERROR = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,12 @@ class Meerstetter:
     transport: ClassVar[str] = "serial"
     link_options: ClassVar[dict[str, Any]] = {"write_end": "\r", "read_end": "\r", "baud": 57600, "timeout_s": 1.0}
 
+    @classmethod
+    def recognise(cls, link: Link) -> tuple[str, dict[str, Any]] | None:
+        """(identity, options of the bench file) if a controller answers to the address of all."""
+        query = mecom.frame(0, 1, b"?IF")
+        return mecom.payload_of("discover", query, link.exchange(query)).decode("latin-1").strip(), {"address": 0}
+
     def __init__(self, link: Link, options: MeerstetterOptions, port: str) -> None:
         self._link, self._options, self._port, self._sequence = link, options, port, 0
         name = self._ask(b"?IF", port).decode("latin-1").strip()
@@ -70,6 +76,7 @@ class Meerstetter:
         self.spec = ChannelSpec(names, "degC", lower, upper, np.asarray(0.0), np.asarray(options.settle_s))
         self._held = HeldBank(port, self.identity)
         self._row: Floats | None = None
+        self._on = False
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Write the upper error thresholds; outputs stay as they are.
@@ -92,12 +99,19 @@ class Meerstetter:
         """
         if self._row is None:
             raise TableError(f"{self._port}: nothing is loaded")
+        self._on = True
         for i, target_c in enumerate(self._row):
             self._put(TARGET, i, float(target_c))
         for i in range(self._options.instances):
             self._check_status()
             self._put(ENABLE, i, ON)
         self._check_status()
+
+    def confirm(self) -> None:
+        """Raise UnknownStateError unless the controller still runs, which it does not after an error or a loss of power."""
+        if self._on and (status := self._check_status()) != RUNNING:
+            told = "has it lost its power, or did somebody reset it?"
+            raise UnknownStateError(f"{self._port}: {self.identity} does not run any more (status {status}): {told}")
 
     def temperature(self) -> Floats:
         """(C,) object temperatures.
@@ -120,9 +134,10 @@ class Meerstetter:
     def safe(self) -> None:
         """Switch every loop off, tried again after a link error; what can be switched off is, before anything is raised."""
         problem: LabonnError | None = None
+        self._on = False
         for i in range(self._options.instances):
             try:
-                self._insist_off(i)
+                self._switch_off(i)
             except LabonnError as failed:
                 problem = problem or failed
         if problem is not None:
@@ -153,7 +168,7 @@ class Meerstetter:
             read = mecom.floats(where, held)[0] if is_float else mecom.integer(where, held)
             raise UnknownStateError(f"{where}: parameter {parameter} was set to {value:g} and reads back {read:g}")
 
-    def _check_status(self) -> None:
+    def _check_status(self) -> int:
         status = mecom.integer(self._port, self._ask(mecom.get(STATUS, 1), self._port))
         if status == IN_ERROR:
             ids = (ERROR_NUMBER, ERROR_INSTANCE, ERROR_PARAMETER)
@@ -162,15 +177,11 @@ class Meerstetter:
                 f"{self._port}/loop{instance}: {self.identity} is in its error state (error {number}, parameter {parameter}) and has "
                 "switched its outputs off; find the cause, then reset it"
             )
+        return status
 
-    def _insist_off(self, index: int) -> None:
-        for attempt in range(TRIES):
-            try:
-                self._put(ENABLE, index, OFF)
-                return
-            except LinkError as problem:
-                if isinstance(problem, LinkClosedError) or attempt == TRIES - 1:
-                    raise
+    @insistent
+    def _switch_off(self, index: int) -> None:
+        self._put(ENABLE, index, OFF)
 
     def _ask(self, payload: bytes, where: str) -> bytes:
         self._sequence = (self._sequence + 1) & 0xFFFF

@@ -17,6 +17,7 @@ import numpy as np
 
 from drivers import qontrol_ascii
 from drivers.held import HeldBank
+from drivers.insist import insistent
 from drivers.qontrol_ascii import Quantity, blocks, by_module, exchanges_of, limits_set, shortest_sets, values_of, vector_set
 from drivers.qontrol_line import QontrolLine
 from labonn.channels import ChannelSpec, Floats
@@ -70,6 +71,12 @@ class Qontrol:
     kind: ClassVar[str] = "GainSections"
     transport: ClassVar[str] = "serial"
     link_options: ClassVar[dict[str, Any]] = {"write_end": "\n", "read_end": "\n", "baud": 115200, "timeout_s": 1.0, "unasked": r"E90:\d+"}
+
+    @classmethod
+    def recognise(cls, link: Link) -> tuple[str, dict[str, Any]] | None:
+        """(identity, options of the bench file) if the first module answers as one; its chain is found when the bench is opened."""
+        first = link.exchange(b"id?").decode("latin-1").strip()
+        return (first, {}) if qontrol_ascii.ID_LINE.fullmatch(first) else None
 
     def __init__(self, link: Link, options: QontrolOptions, port: str) -> None:
         self._line, self._port, self._first = QontrolLine(link, port), port, options.first
@@ -129,6 +136,11 @@ class Qontrol:
         self._write(self._row, range(self._count) if known is None else np.flatnonzero(self._row != known).tolist())
         self._verified = self._row
 
+    def confirm(self) -> None:
+        """Raise UnknownStateError unless the outputs still are what they were set to, told by one channel, and power was never lost."""
+        if self._verified is not None:
+            self._still_there(self._verified)
+
     def output(self, on: bool) -> None:
         """The loaded row (on) or zero (off): a Qontrol source has no output switch."""
         if on:
@@ -146,11 +158,11 @@ class Qontrol:
         self._verified = None
         for zero in (lambda: self._line.set(["safe"]), self._zero):
             try:
-                self._line.insist(zero)
+                insistent(zero)()
             except LabonnError as failed:
                 problem = problem or failed
         try:
-            self._line.insist(self._check_zero)
+            insistent(self._check_zero)()
         except LabonnError as failed:
             raise failed from problem
 

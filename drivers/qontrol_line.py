@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from drivers.qontrol_ascii import check_ok, lines_of
-from labonn.errors import LinkClosedError, LinkError, UnknownStateError
+from labonn.errors import UnknownStateError
 from labonn.links import Link
-
-TRIES = 3  # of a safe command: a link reports a stale reply once, and is clean afterwards
 
 
 class QontrolLine:
@@ -26,16 +24,6 @@ class QontrolLine:
         lines = self.ask("\n".join([*commands, *queries]).encode(), len(commands) + len(queries))
         check_ok(self._port, lines[: len(commands)])
         return lines[len(commands) :]
-
-    def insist(self, action: Callable[[], object]) -> None:
-        """Do `action` again after a passing link error."""
-        for attempt in range(TRIES):
-            try:
-                action()
-                return
-            except LinkError as problem:
-                if isinstance(problem, LinkClosedError) or attempt == TRIES - 1:
-                    raise
 
     def forget_power_up(self) -> None:
         """A power-up before now does no harm."""

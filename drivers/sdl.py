@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from drivers.slm_edid import Edid
 from labonn.errors import ConnectError, LinkClosedError, MissingPackageError
 
 Result = TypeVar("Result")
@@ -23,26 +24,40 @@ PLATFORM_DRIVERS = {"win32": "windows", "darwin": "cocoa"}
 SETTINGS = {
     "SDL_FRAMEBUFFER_ACCELERATION": "0",  # the GL path is slower and may convert colours
     "SDL_WINDOWS_DPI_AWARENESS": "permonitorv2",  # or Windows scales the picture
+    "SDL_NO_SIGNAL_HANDLERS": "1",  # or SIGTERM becomes an event in a queue and ends nothing
 }
 
 
 @dataclass(frozen=True)
 class Monitor:
-    """A monitor as SDL numbers it; size in pixels (rows, columns), position (x, y) of its corner on the desktop."""
+    """A monitor as SDL numbers it; size in pixels (rows, columns), position (x, y) of its corner on the desktop.
+
+    Attributes:
+        connector, edid: what it hangs on and says of itself, where that is known.
+    """
 
     index: int
     name: str
     size: tuple[int, int]
     position: tuple[int, int]
+    connector: str = ""
+    edid: Edid | None = None
 
     def __str__(self) -> str:
-        return f'{self.index}: "{self.name}" {self.size[0]} x {self.size[1]}'
+        on = f" on {self.connector}" if self.connector not in ("", self.name) else ""
+        edid = f", EDID {self.edid}" if self.edid else ""
+        return f'{self.index}: "{self.name}"{on} {self.size[0]} x {self.size[1]} at {self.position}{edid}'
 
 
 class SdlThread:
-    """The thread that talks to SDL, from the first window to the last."""
+    """The thread that talks to SDL, from the first window to the last.
+
+    Attributes:
+        users: by number of the monitor, who has it. windows: those that are up, by SDL's number.
+    """
 
     def __init__(self) -> None:
+        self.users: dict[int, Any] = {}
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self.windows: dict[int, Any] = {}
         self._thread = threading.Thread(target=self._run, name="SDL windows", daemon=True)
@@ -81,8 +96,13 @@ class SdlThread:
         """Answer the window system, and hand the picture over again where something had covered it."""
         pygame = load_pygame()
         for event in pygame.event.get() if self.windows else ():
-            if event.type == pygame.WINDOWEXPOSED and event.window is not None and event.window.id in self.windows:
-                event.window.flip()
+            window = getattr(event, "window", None)
+            if window is None or window.id not in self.windows:
+                continue
+            if event.type == pygame.WINDOWEXPOSED:
+                window.flip()
+            elif event.type == pygame.WINDOWMINIMIZED:  # "show the desktop" must not take the picture away
+                window.restore()
 
 
 def load_pygame() -> Any:
@@ -114,6 +134,12 @@ def start_video() -> None:
     finally:
         if before is None:
             del os.environ["SDL_VIDEODRIVER"]
+    pygame.display.set_allow_screensaver(False)
+
+
+def video_driver() -> str:
+    """The name of SDL's running video driver."""
+    return str(load_pygame().display.get_driver())
 
 
 def monitors() -> list[Monitor]:

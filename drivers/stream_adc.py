@@ -7,11 +7,12 @@ trigger line, `fetch` reads the record in blocks. Codes are 8 to 16 bits or floa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from drivers.stream import ConverterOptions, StreamClient
+from drivers.stream import ConverterOptions, StreamClient, recognised
 from labonn.channels import ChannelSpec, Floats, NumberedNames
 from labonn.errors import DesyncError, LimitError, UnknownStateError
 from labonn.links import MessageLink
@@ -36,6 +37,7 @@ class StreamAdc:
     transport: ClassVar[str] = "zmq"
     link_options: ClassVar[dict[str, Any]] = {}
     most_bits: ClassVar[int] = 64
+    recognise = staticmethod(partial(recognised, kind="adc"))
 
     def __init__(self, link: MessageLink, options: StreamAdcOptions, port: str) -> None:
         self._stream = StreamClient(link, port, "adc", options.channels)
@@ -47,11 +49,11 @@ class StreamAdc:
         ranges = self._stream.about.get("ranges") or [number("upper")]
         if not isinstance(ranges, list) or not all(type(r) in (int, float) and 0 < r < np.inf for r in ranges):
             raise DesyncError(f"{port}: the identification has ranges = {ranges!r}, not a list of volts")
-        self._largest_v = float(max(ranges))
+        self._ranges_v, self._largest_v = ranges, float(max(ranges))
         names = NumberedNames("ch", options.channels)
         lower, upper, step, settle_s = map(np.asarray, (number("lower"), number("upper"), 0.0 if self._float else number("scale"), 0.0))
         self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=int(number("depth")))
-        self._shots, self.saturated = 0, 0
+        self._shots, self._record, self.saturated = 0, 0, 0
 
     def set_range(self, full_scale_v: float | Floats) -> Floats:
         """Take, channel by channel, the smallest range that holds `full_scale_v` volts; (D,) the ranges taken.
@@ -66,7 +68,7 @@ class StreamAdc:
             raise LimitError(f"{self._port}/ch{channel}: a range of {wanted[channel]:g} V is not above 0 and up to {largest:g} V (driver)")
         _, arrays = self._stream.ask("range", [wanted])
         good = len(arrays) == 2 and all(a.shape == (count,) and np.all(a > 0) and np.all(np.isfinite(a)) for a in arrays)
-        if not good or not np.all(arrays[0] >= wanted * (1 - 1e-9)):
+        if not good or not np.all(arrays[0] >= wanted * (1 - 1e-9)) or not np.isin(arrays[0], self._ranges_v).all():
             raise UnknownStateError(f"{self._port}: ranges were asked for, and the instrument did not take them")
         self._scale = arrays[1].astype(np.float32)
         return arrays[0]
@@ -74,8 +76,10 @@ class StreamAdc:
     def arm(self, shots: int, dwell_s: float, bursts: int = 1) -> None:
         """Wait for the trigger, which comes `bursts` times for so many shots each."""
         several: dict[str, Any] = {"bursts": bursts} if bursts > 1 else {}
-        self._stream.ask("arm", shots=shots, dwell_s=dwell_s, **several)
-        self._shots = shots * bursts
+        self._shots = 0
+        about, _ = self._stream.ask("arm", shots=shots, dwell_s=dwell_s, **several)
+        self._stream.check_armed(about, shots)
+        self._shots, self._record = shots * bursts, self._stream.seq
 
     def fire(self, shots: int, dwell_s: float) -> None:
         """Start every armed instrument."""
@@ -90,7 +94,8 @@ class StreamAdc:
             good = len(arrays) == 1 and arrays[0].dtype == self._stream.format and arrays[0].ndim == 2
             good = good and arrays[0].shape[1] == len(self.spec) and 0 < len(arrays[0]) <= self._shots - received
             good = good and type(about.get("saturated")) is int
-            if not good or about.get("start") != received or about.get("shots") != self._shots:
+            good = good and about.get("start") == received and about.get("shots") == self._shots
+            if not good or about.get("record", self._record) != self._record:
                 where = f"at row {received} of {self._shots}"
                 raise DesyncError(f"{self._port}: a block of the record is missing or of another record, {where}")
             blocks.append(self._volts(arrays[0]))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from drivers.stream import BLOCK_BYTES, ConverterOptions, StreamClient
+from drivers.stream import BLOCK_BYTES, ConverterOptions, StreamClient, recognised
 from drivers.stream_banks import WireBank, wired
 from labonn.channels import ChannelSpec, NumberedNames
 from labonn.errors import UnknownStateError
@@ -64,6 +65,8 @@ class StreamDac:
     transport: ClassVar[str] = "zmq"
     link_options: ClassVar[dict[str, Any]] = {}
     most_bits: ClassVar[int] = 64
+    dark_between: ClassVar[bool] = True
+    recognise = staticmethod(partial(recognised, kind="dac"))
 
     def __init__(self, link: MessageLink, options: StreamDacOptions, port: str) -> None:
         self._stream = StreamClient(link, port, "dac", options.channels)
@@ -80,7 +83,7 @@ class StreamDac:
         self.spec = ChannelSpec(names, unit, lower, upper, step, settle_s, depth=int(number("depth")))
         self._order: Ints = np.zeros(0, "<u4")
         self._with_order: WireBank | None = None
-        self._dwell_s = 0.0
+        self._dwell_s, self._due = 0.0, 0
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Write the limits into the instrument's registers, read them back, gate the beams off."""
@@ -106,18 +109,38 @@ class StreamDac:
         """Wait for the trigger, which comes `bursts` times."""
         bank, self._with_order = self._with_order, None
         several: dict[str, Any] = {"bursts": bursts} if bursts > 1 else {}
-        if bank is None:
-            self._stream.ask("arm", [self._order], dwell_s=self._dwell_s, **several)
-        else:
-            self._stream.ask("arm", [self._order, *bank.block(0, len(bank))], dwell_s=self._dwell_s, **several, **_form(bank))
+        form = {} if bank is None else _form(bank)
+        due, self._due = self._due, 0
+        arrays = [self._order, *(() if bank is None else bank.block(0, len(bank)))]
+        about, _ = self._stream.ask("arm", arrays, dwell_s=self._dwell_s, **several, **form)
+        self._stream.check_armed(about, len(self._order))
+        self._check_played(due, about)
+
+    def fired(self, bursts: int) -> None:
+        """The trigger is said to have come so often since `arm`; the next reply that tells will be held to it."""
+        self._due = bursts
+
+    def confirm(self) -> None:
+        """Raise UnknownStateError unless the last table was played as often as it should have been."""
+        due, self._due = self._due, 0
+        if due:
+            about, _ = self._stream.ask("state")
+            self._check_played(due, about)
 
     def safe(self) -> None:
         """All beams dark."""
+        self._due = 0
         self._stream.safe()
 
     def close(self) -> None:
         """Let go of the instrument."""
         self._stream.close()
+
+    def _check_played(self, due: int, about: dict[str, Any]) -> None:
+        played = about.get("played", due)
+        if due and played != due:
+            told = "its trigger did not come, and what was measured meanwhile is not of that table"
+            raise UnknownStateError(f"{self._port}: the last table was played {played!r} times instead of {due}: {told}")
 
     def _codes(self, values: Any) -> Any:
         if self._format != "<i2":

@@ -23,10 +23,14 @@ ON_THE_WIRE = {
     "truncated": "the reply ends half-way",
     "doubled": "the reply comes twice",
     "foreign": "in place of the reply comes that to an earlier request",
+    "flipped": "one bit of the reply is another, in a digit if it has one",
 }
+ON_CALLS = ("drop", "deaf", "timeout", "truncated")  # of instruments that have functions: a call raises, or gives too little
+OF_TIME = {"clock_jump": "VALUE seconds (3600) pass at once, as when the computer was asleep"}
 IN_THE_INSTRUMENT = {
     "refuse": "the next setting is refused by the instrument's words",
     "ignore": "the next setting is acknowledged, and not done",
+    "unseen": "the next frame is accepted by an SLM, and not shown",
     "misread": "read-back is VALUE times what is true (1.01)",
     "stuck": "channel VALUE (0) stays where it is",
     "saturated": "channel VALUE (0) of a detector sits at the end of its range",
@@ -34,8 +38,10 @@ IN_THE_INSTRUMENT = {
     "no_trigger": "a trigger that is fired does not come",
     "runaway": "an oven heats to VALUE degrees (200), whatever it is told",
     "interlock": "the interlock opens",
+    "lost_block": "a block of the next record is missing",
+    "power_cycle": "its power fails for a moment: it forgets everything, and comes back",
 }
-KINDS = ON_THE_WIRE | IN_THE_INSTRUMENT
+KINDS = ON_THE_WIRE | OF_TIME | IN_THE_INSTRUMENT
 FORM = re.compile(
     r"(?:(?P<port>[^:/@]+)(?:/(?P<index>\d+))?:)?(?P<kind>[a-z_]+?)(?:=(?P<value>[^@x]+))?"
     r"(?:@(?P<after>[\d.e+-]+)(?P<unit>s?))?(?:x(?P<times>\d+|\*))?"

@@ -12,16 +12,20 @@ from labonn.errors import ConnectError, LinkError
 Buffer = bytes | memoryview | bytearray
 DEFAULT_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 0.3
+LIST, BLOCK = -1, -2  # replies that are not a number of lines
 
 
 class Link(Protocol):
     """One request, one reply, in bytes; the only owner of its connection.
 
-    `lines` says how many lines the reply has: 0 (none is awaited, b"" returned), n, or -1 (until the
-    instrument has been quiet for `quiet_s`, for lists without an end marker). A line link adds and strips terminators itself.
+    `lines` says how many lines the reply has: 0 (none is awaited, b"" returned), n, LIST (until the instrument has been
+    quiet for `quiet_s`, for lists without an end marker), or BLOCK (one definite-length block of IEEE 488.2, `#<n><length><data>`,
+    and the terminator; the data are returned, whatever bytes they are). A line link adds and strips terminators itself.
+    After `reconnect` no reply to an earlier request is ever returned.
     """
 
     def exchange(self, request: bytes, lines: int = 1) -> bytes: ...
+    def reconnect(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -29,6 +33,7 @@ class MessageLink(Protocol):
     """One multipart request, one multipart reply: a ZeroMQ instrument."""
 
     def exchange_parts(self, parts: Sequence[Buffer]) -> list[bytes]: ...
+    def reconnect(self) -> None: ...
     def close(self) -> None: ...
 
 

@@ -82,6 +82,11 @@ class SharedLink:
             replies: list[bytes] = self._link.exchange_parts(parts)
             return replies
 
+    def reconnect(self) -> None:
+        """A new connection for all shares."""
+        with self._owner.turn:
+            self._link.reconnect()
+
     def close(self) -> None:
         """Give back the share."""
         if not self._closed:

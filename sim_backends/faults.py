@@ -1,41 +1,39 @@
-"""Faults on the wire of emulated instruments, and the moment at which those inside them begin."""
+"""Faults on the wire of emulated instruments, or in the calls of those that have functions, and when those inside them begin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from labonn.clock import Clock
 from labonn.errors import LabonnError
-from labonn.faults import IN_THE_INSTRUMENT, ON_THE_WIRE, Fault
+from labonn.faults import IN_THE_INSTRUMENT, OF_TIME, ON_CALLS, ON_THE_WIRE, Fault
+
+ASLEEP_S = 3600.0
+DIGIT = re.compile(rb"[0-9]")
 
 
-class Wire:
-    """What stands between an emulator and whoever talks to it.
+class Faulty:
+    """What stands between an emulator and whoever uses it.
 
     Args:
         name: of the instrument, for messages. clock: the bench's.
 
     Attributes:
-        exchanges: requests so far. struck: faults that have happened, each time anew.
+        emulator: itself. exchanges: requests, or calls, so far. struck: faults that have happened, each time anew.
     """
 
+    kinds: Sequence[str] = tuple(ON_THE_WIRE)
+
     def __init__(self, name: str, emulator: Any, clock: Clock) -> None:
-        self._name, self._emulator, self._clock = name, emulator, clock
+        self._name, self.emulator, self._clock = name, emulator, clock
         self._faults: list[list[Any]] = []  # [fault, times left]
         self._random = np.random.default_rng(0)
-        self._withheld: list[Any] = []
-        self._earlier: Any = None
         self.exchanges = 0
         self.struck: list[Fault] = []
-        self._messages = hasattr(emulator, "handle_parts")
-        if self._messages:
-            self._ask, emulator.handle_parts = emulator.handle_parts, self._first
-            emulator.replies = self.replies
-        else:
-            self._ask, emulator.feed = emulator.feed, self.feed
 
     def add(self, fault: Fault) -> None:
         """Have this fault.
@@ -43,10 +41,53 @@ class Wire:
         Raises:
             LabonnError: the instrument cannot have it.
         """
-        if fault.kind not in ON_THE_WIRE and fault.kind not in getattr(self._emulator, "faults", ()):
-            own = [kind for kind in IN_THE_INSTRUMENT if kind in getattr(self._emulator, "faults", ())]
-            raise LabonnError(f"fault {fault.text!r}: {self._name} has {', '.join([*ON_THE_WIRE, *own])}")
+        inside = [kind for kind in IN_THE_INSTRUMENT if kind in getattr(self.emulator, "faults", ())]
+        if fault.kind not in (*self.kinds, *OF_TIME, *inside):
+            raise LabonnError(f"fault {fault.text!r}: {self._name} has {', '.join([*self.kinds, *OF_TIME, *inside])}")
         self._faults.append([fault, fault.times])
+
+    def calm(self) -> None:
+        """Forget all faults; what they have changed inside the instrument stays."""
+        self._faults.clear()
+
+    def due(self) -> str:
+        """What is wrong with the exchange that begins; faults inside the instrument begin before it."""
+        number, self.exchanges = self.exchanges, self.exchanges + 1
+        for entry in self._faults:
+            fault, left = entry
+            early = number < fault.after if fault.after_s is None else self._clock.now() < fault.after_s
+            if left <= 0 or early:
+                continue
+            entry[1] -= 1
+            self.struck.append(fault)
+            if fault.kind in self.kinds:
+                return str(fault.kind)
+            if fault.kind in OF_TIME:
+                self._clock.wait(ASLEEP_S if fault.value is None else fault.value)
+            else:
+                self._inject(fault)
+        return ""
+
+    def _inject(self, fault: Fault) -> None:
+        try:
+            self.emulator.inject(fault.kind, fault.value)
+        except ValueError as problem:
+            raise LabonnError(f"fault {fault.text!r}: {self._name}: {problem}") from None
+
+
+class Wire(Faulty):
+    """Of an instrument that speaks bytes, or messages."""
+
+    def __init__(self, name: str, emulator: Any, clock: Clock) -> None:
+        super().__init__(name, emulator, clock)
+        self._withheld: list[Any] = []
+        self._earlier: Any = None
+        self._messages = hasattr(emulator, "handle_parts")
+        if self._messages:
+            self._ask, emulator.handle_parts = emulator.handle_parts, self._first
+            emulator.replies = self.replies
+        else:
+            self._ask, emulator.feed = emulator.feed, self.feed
 
     def feed(self, data: bytes) -> bytes:
         """As the emulator's own, disturbed."""
@@ -60,8 +101,7 @@ class Wire:
         return next(iter(self.replies(parts)), [])
 
     def _disturbed(self, request: Any, nothing: Any, silent: Any) -> list[Any]:
-        kind = self._due()
-        self.exchanges += 1
+        kind = self.due()
         if kind == "drop" and not self._messages:
             raise ConnectionResetError(f"{self._name}: the connection broke")
         if kind in ("deaf", "drop"):
@@ -83,7 +123,7 @@ class Wire:
     def _spoilt(self, kind: str, reply: Any) -> list[Any]:
         if kind == "doubled":
             return [reply, reply]
-        if kind not in ("garbled", "truncated"):
+        if kind not in ("garbled", "truncated", "flipped"):
             return [reply]
         if not self._messages:
             return [self._broken(kind, reply)]
@@ -95,20 +135,40 @@ class Wire:
         if kind == "truncated":
             return data[: len(data) // 2]
         spoilt = bytearray(data)
+        if kind == "flipped":
+            digits = [found.start() for found in DIGIT.finditer(data)] or range(len(data))
+            spoilt[digits[int(self._random.integers(len(digits)))]] ^= 1
+            return bytes(spoilt)
         for place in self._random.integers(0, len(spoilt), max(1, len(spoilt) // 8)):
             spoilt[place] ^= int(self._random.integers(1, 256))
         return bytes(spoilt)
 
-    def _due(self) -> str:
-        """What is wrong with this exchange; faults inside the instrument begin before it."""
-        for entry in self._faults:
-            fault, left = entry
-            early = self.exchanges < fault.after if fault.after_s is None else self._clock.now() < fault.after_s
-            if left <= 0 or early:
-                continue
-            entry[1] -= 1
-            self.struck.append(fault)
-            if fault.kind in ON_THE_WIRE:
-                return str(fault.kind)
-            self._emulator.inject(fault.kind, fault.value)
-        return ""
+
+class Calls(Faulty):
+    """Of an instrument that has functions: those named in its `calls`, and those of what they return."""
+
+    kinds = ON_CALLS
+
+    def __init__(self, name: str, emulator: Any, clock: Clock) -> None:
+        super().__init__(name, emulator, clock)
+        for function, inner in emulator.calls.items():
+            setattr(emulator, function, self._around(getattr(emulator, function), inner))
+
+    def _around(self, function: Callable[..., Any], inner: Sequence[str]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            kind = self.due()
+            if kind in ("drop", "deaf"):
+                raise self.emulator.failure(kind)
+            found = function(*args, **kwargs)
+            for name in inner:
+                setattr(found, name, self._around(getattr(found, name), ()))
+            if kind == "timeout":
+                raise self.emulator.failure(kind)
+            return found[..., : found.shape[-1] // 2] if kind == "truncated" and isinstance(found, np.ndarray) else found
+
+        return call
+
+
+def wire_of(name: str, emulator: Any, clock: Clock) -> Faulty:
+    """What an emulator of either kind can be disturbed by."""
+    return (Wire if hasattr(emulator, "feed") or hasattr(emulator, "handle_parts") else Calls)(name, emulator, clock)

@@ -35,7 +35,7 @@ class SimulatedMessageLink:
     def __init__(self, firmware: MessageFirmware, clock: Clock, where: str = "sim://", timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         self._firmware, self._clock, self._where, self._timeout_s = firmware, clock, where, timeout_s
         self._unread = 0
-        self.exchanges = 0
+        self.exchanges, self.reconnects = 0, 0
 
     def exchange_parts(self, parts: Sequence[Buffer]) -> list[bytes]:
         """The reply to `parts` (labonn.transports.zmq)."""
@@ -49,6 +49,11 @@ class SimulatedMessageLink:
             raise LinkTimeoutError(f"{self._where}: no reply within {self._timeout_s:g} s; what the instrument did is unknown")
         self._unread = len(replies) - 1
         return replies[0]
+
+    def reconnect(self) -> None:
+        """A new connection to the same instrument; replies to the old one are dropped."""
+        self._unread = 0
+        self.reconnects += 1
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -23,7 +23,7 @@ class _Client(Protocol):
 
     def fileno(self) -> int: ...
     def recv(self, size: int, /) -> bytes: ...
-    def send(self, data: bytes, /) -> int: ...
+    def send(self, data: memoryview, /) -> int: ...
     def close(self) -> None: ...
 
 
@@ -82,16 +82,20 @@ class _Served(ABC):
             if not data:
                 return True
             sent += len(data)
-            with turn(self._clock):
-                reply = self._firmware.feed(data)
+            try:
+                with turn(self._clock):
+                    reply = self._firmware.feed(data)
+            except ConnectionError:  # a fault that was asked for
+                return True
             if reply:
                 self._clock.wait(self._firmware.wire_s(sent, len(reply)))
                 sent = 0
-            while reply:
+            left = memoryview(reply)
+            while left:
                 if not self._ready(client, for_writing=True):
                     return False
                 try:
-                    reply = reply[client.send(reply) :]
+                    left = left[client.send(left) :]
                 except OSError:
                     return True
         return False
@@ -143,7 +147,7 @@ class _Terminal:
     def recv(self, size: int, /) -> bytes:
         return os.read(self._fd, size)
 
-    def send(self, data: bytes, /) -> int:
+    def send(self, data: memoryview, /) -> int:
         return os.write(self._fd, data[:512])  # a full terminal would block; select promises room for this much
 
     def close(self) -> None:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from labonn.clock import Clock
 from labonn.errors import LinkClosedError, LinkTimeoutError
-from labonn.links import DEFAULT_TIMEOUT_S
-from labonn.transports.lines import cut, pattern, set_aside, shown, stale, surplus
+from labonn.links import BLOCK, DEFAULT_TIMEOUT_S
+from labonn.transports.framing import cut, no_block, pattern, set_aside, shown, stale, surplus
 
 
 class ByteFirmware(Protocol):
@@ -27,7 +27,8 @@ class SimulatedLink:
         where: names the instrument in messages.
 
     Attributes:
-        exchanges: requests so far. unasked: lines set aside because they match the option `unasked`.
+        firmware, exchanges: the instrument, and requests so far. reconnects: how often the connection was made anew.
+        unasked: lines set aside because they match the option `unasked`.
     """
 
     def __init__(
@@ -42,31 +43,41 @@ class SimulatedLink:
         quiet_s: float = 0.05,
         where: str = "sim://",
     ) -> None:
-        self._firmware, self._clock, self._where = firmware, clock, where
+        self.firmware = firmware
+        self._clock, self._where = clock, where
         self._write_end, self._read_end, self._timeout_s = write_end.encode(), read_end.encode(), timeout_s
         self._pattern = pattern(unasked)
-        self._left, self._closed = b"", False
-        self.exchanges = 0
+        self._left, self._closed, self._dropped = b"", False, False
+        self.exchanges, self.reconnects = 0, 0
         self.unasked: list[bytes] = []
 
     def exchange(self, request: bytes, lines: int = 1) -> bytes:
         """One request and its reply (labonn.links.Link)."""
         if self._closed:
             raise LinkClosedError(f"{self._where}: this link was closed")
+        if self._dropped:
+            raise LinkClosedError(f"{self._where}: not connected")
         self.exchanges += 1
         if self._left:
             found, self._left = self._left, b""
             raise stale(self._where, found)
         wire = request + self._write_end
-        data = self._firmware.feed(wire)
-        self._clock.wait(self._firmware.wire_s(len(wire), len(data)))
-        if self._pattern is not None:
+        try:
+            data = self.firmware.feed(wire)
+        except ConnectionError as problem:
+            self._dropped = True
+            raise LinkClosedError(f"{self._where}: {problem}; what the request did is unknown") from None
+        self._clock.wait(self.firmware.wire_s(len(wire), len(data)))
+        if self._pattern is not None and lines != BLOCK:
             data, aside = set_aside(data, self._read_end, self._pattern)
             self.unasked += aside
         if lines == 0:
             self._left = data
             return b""
-        done = cut(data, self._read_end, lines)
+        try:
+            done = cut(data, self._read_end, lines)
+        except ValueError as problem:
+            raise no_block(self._where, request, data, problem) from None
         if done is None:
             self._clock.wait(self._timeout_s)
             came = f"; {shown(data)} had come" if data else ""
@@ -76,6 +87,13 @@ class SimulatedLink:
         if done[1]:
             raise surplus(self._where, request, done[1])
         return done[0]
+
+    def reconnect(self) -> None:
+        """A new connection to the same instrument; what was left of an earlier reply is dropped."""
+        if self._closed:
+            raise LinkClosedError(f"{self._where}: this link was closed")
+        self._left, self._dropped = b"", False
+        self.reconnects += 1
 
     def close(self) -> None:
         """Let go of the instrument; it stays as it is."""

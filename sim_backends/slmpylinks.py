@@ -27,6 +27,9 @@ class FeedWire:
             raise LinkTimeoutError(f"{self._where}: no answer within {DEFAULT_TIMEOUT_S:g} s")
         return reply
 
+    def reconnect(self) -> None:
+        """A new connection to the same emulator."""
+
     def close(self) -> None:
         """Let go of the emulator; it stays as it is."""
         self._closed = True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from labonn.cli.parser import Parser, seed
 from labonn.cli.stopping import Stopping
 from labonn.errors import LabonnError
-from labonn.faults import KINDS
+from labonn.faults import KINDS, ON_CALLS
 
 if TYPE_CHECKING:
     from labonn.emulating import Emulated
@@ -61,7 +61,9 @@ def command(arguments: list[str], stop: Stopping) -> int:
 def _faults() -> str:
     lines = [f"  {kind:<11} {what}" for kind, what in KINDS.items()]
     form = "faults: [PORT[/INDEX]:]KIND[=VALUE][@WHEN][xTIMES], WHEN a number of exchanges,\nor seconds such as 30s; x* for ever.\n"
-    return "\n".join([f"{form}Those from `refuse` on only where the emulator can:", *lines])
+    where = "Those from `refuse` on only where the emulator can. Of instruments that have functions in place\n"
+    where += f"of bytes calls are counted, and of the first ones there are {', '.join(ON_CALLS)}:"
+    return "\n".join([f"{form}{where}", *lines])
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -22,8 +22,11 @@ def command(arguments: list[str], stop: Stopping) -> int:
     parser = Parser(prog="labonn instruments", description="List drivers with kind, transport, options, and whether there is an emulator.")
     parser.problem = LabonnError
     parser.add_argument("instrument", nargs="*", metavar="NAME", help="drivers or emulators; without any, all that are registered")
+    parser.add_argument("--commands", action="store_true", help="(with NAME) what of its manual the emulator does, refuses and lacks")
     parser.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     args = parser.parse_args(arguments)
+    if args.commands:
+        return _commands(args.instrument)
     rows = [_row(name) for name in args.instrument or sorted({*registered("labonn.drivers"), *registered("labonn.emulators")})]
     found = [row for row in rows if "error" not in row]
     if args.json:
@@ -34,6 +37,17 @@ def command(arguments: list[str], stop: Stopping) -> int:
         if "error" in row:
             print(f"labonn: error: {row['error']}", file=sys.stderr)
     return 2 if len(found) < len(rows) else 0
+
+
+def _commands(names: list[str]) -> int:
+    """The emulators' own documents: a table of the manual's commands each."""
+    from labonn.registry import load
+
+    if not names:
+        raise LabonnError("labonn instruments --commands: of which instruments? `labonn instruments` lists them")
+    documents = [(sys.modules[load("labonn.emulators", name).__module__].__doc__ or "").strip() for name in names]
+    print("\n\n".join(documents))
+    return 0
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -34,10 +34,19 @@ class Parser(argparse.ArgumentParser):
 
 def seed(text: str) -> int:
     """A seed: a whole number from 0."""
+    return _from_zero(text, "a seed")
+
+
+def count(text: str) -> int:
+    """A number of steps: a whole number from 0."""
+    return _from_zero(text, "a number of steps")
+
+
+def _from_zero(text: str, what: str) -> int:
     try:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
     if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative; a seed is 0 or more")
+        raise argparse.ArgumentTypeError(f"{value} is negative; {what} is 0 or more")
     return value

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from labonn.benchfile import PortFile
 from labonn.clock import Clock
-from labonn.errors import LabonnError
+from labonn.errors import LabonnError, LinkClosedError
 from labonn.links import AnyLink, Buffer
-from labonn.tapes.text import FIRST_LINE, Part, call_parts, field, message_parts, value_part
+from labonn.tapes.text import FIRST_LINE, RECONNECT, Part, call_parts, field, message_parts, value_part
 
 KEY_FILES = re.compile(r"((?:server|client)_key=)[^&#]*")
 
@@ -43,7 +43,13 @@ class Recorder:
         self.write(FIRST_LINE, f"# bench: {bench}", f"# {', '.join(f'{name} {number}' for name, number in versions.items())}")
 
     def write(self, *lines: str) -> None:
-        """Some lines, together."""
+        """Some lines, together.
+
+        Raises:
+            LinkClosedError: the tape is closed.
+        """
+        if self._file.closed:
+            raise LinkClosedError(f"{self._file.name}: the tape is closed")
         data = memoryview("".join(line + "\n" for line in lines).encode("ascii", "backslashreplace"))
         with self._lock:
             try:
@@ -101,6 +107,10 @@ class _Recorded:
         ended, name = self._tape.now(), self._name
         aside = [f"{ended} {name} ~ {field(Part(line))}" for line in getattr(self._link, "unasked", ())[heard:]]
         self._tape.write(f"{began} {name} {mark} {asked}", *aside, f"{ended} {name} {outcome} {text}")
+
+    def reconnect(self) -> None:
+        """A new connection, on tape as a request without bytes."""
+        self._pass_on([Part(b"")], RECONNECT, self._link.reconnect, lambda _: [Part(b"")])
 
     def close(self) -> None:
         """Close the link; the tape stays open."""

@@ -16,7 +16,7 @@ from labonn import errors
 from labonn.errors import ConnectError, DesyncError
 from labonn.links import AnyLink, Buffer
 from labonn.tapes.recording import track_name
-from labonn.tapes.text import FIRST_LINE, Part, call_parts, data_of, field, message_parts, same, value_of
+from labonn.tapes.text import FIRST_LINE, RECONNECT, Part, call_parts, data_of, field, message_parts, same, value_of
 
 AROUND = 24  # characters shown before and after the first difference
 CLOCK = "clock"
@@ -186,6 +186,11 @@ class _Played:
             differ = f"they differ from character {at - len(entry.mark)} on"
             self._departure = f"{where} (line {entry.line}): expected {_window(expected, at)}; got {_window(got, at)}; {differ}"
         raise DesyncError(self._departure)
+
+    def reconnect(self) -> None:
+        """A new connection, if the tape has one here."""
+        self.exchanges -= 1  # it is none
+        self._play([Part(b"")], lambda fields: None, RECONNECT)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -1,7 +1,8 @@
 """How a tape is written: bytes, arrays and calls as tab-separated fields of a text line, and back.
 
     TIME LINK = KIND DRIVER URL      a link was opened; KIND is bytes, messages or calls
-    TIME LINK > FIELDS               a request: its bytes, the parts of a message, or a call's name and arguments; `>3` awaits 3 lines
+    TIME LINK > FIELDS               a request: its bytes, the parts of a message, or a call's name and arguments; `>3` awaits 3 lines,
+                                     `>-2` a block; `>reconnect` is a new connection
     TIME LINK ~ FIELD                a line that the instrument sent unasked, before its reply
     TIME LINK < FIELDS               the reply
     TIME LINK ! ERROR: words         the error in its place
@@ -27,6 +28,7 @@ import numpy as np
 from labonn.errors import LinkError
 
 FIRST_LINE = "# labonn-tape 1"
+RECONNECT = ">reconnect"
 PRINTABLE = bytes([*range(0x20, 0x7F), *b"\t\r\n"])
 CODINGS = (b"base64:", b"zlib:", b"sha256:")
 LONGEST_WHOLE = 4096  # bytes of a binary part of a request; of a longer one only the digest is kept

@@ -1,14 +1,16 @@
-"""Framing that all byte links share: requests out, lines in, and no late reply ever taken for an answer."""
+"""What all byte links share: requests out, replies in, and no late reply ever taken for an answer."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-import re
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from labonn.errors import DesyncError, LinkClosedError, LinkError, LinkTimeoutError
-from labonn.links import DEFAULT_TIMEOUT_S, query_options
+from labonn.links import BLOCK, DEFAULT_TIMEOUT_S, LIST, query_options
+from labonn.transports.framing import block_span, cut, cut_block, no_block, pattern, set_aside, shown, stale, surplus
 
 LINE_OPTIONS: dict[str, Any] = {"write_end": "\n", "read_end": "\n", "timeout_s": DEFAULT_TIMEOUT_S, "quiet_s": 0.05, "unasked": ""}
 LONGEST_REPLY_S = 60.0  # a port that never falls silent must not hold the bench
@@ -17,13 +19,14 @@ LONGEST_REPLY_S = 60.0  # a port that never falls silent must not hold the bench
 class Stream(Protocol):
     """A connection as bytes; the only thing that a transport has to bring.
 
-    `read` returns what has come, waiting at most `timeout_s` for the first byte (b"" = nothing; 0 never waits).
+    `read` returns what has come, waiting at most `timeout_s` for the first byte (b"" = nothing; 0 never waits); `awaited` is how many
+    bytes are still to come, where that is known.
     `clear` empties the instrument's output; True if no reply to an earlier request can come any more.
     All raise LinkClosedError when the connection is gone.
     """
 
     def write(self, data: bytes) -> None: ...
-    def read(self, timeout_s: float) -> bytes: ...
+    def read(self, timeout_s: float, awaited: int = 0) -> bytes: ...
     def clear(self) -> bool: ...
     def close(self) -> None: ...
 
@@ -47,44 +50,26 @@ def line_options(url: str, options: dict[str, Any], **extra: Any) -> dict[str, A
     return merged
 
 
-def cut(data: bytes, end: bytes, lines: int) -> tuple[bytes, bytes] | None:
-    """(the first `lines` lines joined by newlines, what follows them), or None while they are incomplete; -1: all."""
-    if lines == 1:
-        line, found, rest = data.partition(end)
-        return (line, rest) if found else None
-    parts = data.split(end) if lines < 0 else data.split(end, lines)
-    if lines < 0:
-        return (b"\n".join(parts[:-1]), b"") if len(parts) > 1 and not parts[-1] else None
-    return (b"\n".join(parts[:lines]), parts[lines]) if len(parts) > lines else None
+class Gone:
+    """The stream of a link that is not connected."""
 
+    def __init__(self, where: str) -> None:
+        self._where = where
 
-def set_aside(data: bytes, end: bytes, unasked: re.Pattern[bytes] | None) -> tuple[bytes, list[bytes]]:
-    """(`data` without the complete lines that match `unasked`, those lines)."""
-    if unasked is None or not unasked.search(data):
-        return data, []
-    *lines, tail = data.split(end)
-    aside = [line for line in lines if unasked.fullmatch(line)]
-    return b"".join(line + end for line in lines if not unasked.fullmatch(line)) + tail, aside
+    def write(self, data: bytes) -> None:
+        """Nobody is there."""
+        raise LinkClosedError(f"{self._where}: not connected")
 
+    def read(self, timeout_s: float, awaited: int = 0) -> bytes:
+        """Nobody is there."""
+        raise LinkClosedError(f"{self._where}: not connected")
 
-def pattern(unasked: str) -> re.Pattern[bytes] | None:
-    """The compiled `unasked` option; None where an instrument never speaks unasked."""
-    return re.compile(unasked.encode()) if unasked else None
+    def clear(self) -> bool:
+        """Nobody is there."""
+        return False
 
-
-def shown(data: bytes) -> str:
-    """Bytes for a message, shortened."""
-    return repr(data) if len(data) <= 80 else f"{data[:60]!r}… ({len(data)} bytes)"
-
-
-def surplus(where: str, request: bytes, rest: bytes) -> DesyncError:
-    """The error for a reply with more lines than its request asks for."""
-    return DesyncError(f"{where}: more came than {shown(request)} asks for: {shown(rest)}; the answer is not to be trusted")
-
-
-def stale(where: str, found: bytes) -> DesyncError:
-    """The error for input that was there before the request was sent."""
-    return DesyncError(f"{where}: input that no request awaits was dropped: {shown(found)} (a late or doubled reply); nothing was sent")
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 class LineLink:
@@ -92,18 +77,24 @@ class LineLink:
 
     A reply that missed its time stays *owed*: whatever comes before the next request is dropped with one DesyncError, and the
     next reply is trusted only after the line has been silent for another `timeout_s`, because an instrument answers in order.
+    So is the first reply of a new connection, behind which a serial adapter may still hold what the old one was owed.
+
+    Args:
+        connected: opens the stream; called once here, and by every `reconnect`. where: for messages. options: of `line_options`.
 
     Attributes:
-        exchanges: requests so far. unasked: lines set aside because they match the option `unasked`; a driver may take them.
+        exchanges: requests so far. reconnects: connections but the first.
+        unasked: lines set aside because they match the option `unasked`; a driver may take them.
     """
 
-    def __init__(self, stream: Stream, where: str, options: dict[str, Any]) -> None:
-        self._stream, self._where = stream, where
+    def __init__(self, connected: Callable[[], Stream], where: str, options: dict[str, Any]) -> None:
+        self._connected, self._where = connected, where
+        self._stream: Stream = connected()
         self._write_end, self._read_end = options["write_end"].encode(), options["read_end"].encode()
         self._timeout_s, self._quiet_s = options["timeout_s"], options["quiet_s"]
         self._pattern = pattern(options["unasked"])
         self._owed, self._closed = False, False
-        self.exchanges = 0
+        self.exchanges, self.reconnects = 0, 0
         self.unasked: list[bytes] = []
 
     def exchange(self, request: bytes, lines: int = 1) -> bytes:
@@ -116,11 +107,11 @@ class LineLink:
         if self._closed:
             raise LinkClosedError(f"{self._where}: this link was closed")
         self.exchanges += 1
-        self._drop_stale(self._timeout_s if self._owed and lines < 0 else 0.0)
+        self._drop_stale(self._timeout_s if self._owed and lines == LIST else 0.0)
         self._stream.write(request + self._write_end)
         if lines == 0:
             return b""
-        reply, rest = self._receive(request, lines)
+        reply, rest = self._receive_block(request) if lines == BLOCK else self._receive(request, lines)
         if self._owed:
             rest += self._until_quiet(self._timeout_s)
             self._owed = False
@@ -129,6 +120,23 @@ class LineLink:
         if rest:
             raise surplus(self._where, request, rest)
         return reply
+
+    def reconnect(self) -> None:
+        """A new connection to the same place; what still comes of the old one is dropped.
+
+        Raises:
+            ConnectError: nothing answers there. LinkClosedError: this link was closed, or is gone again.
+        """
+        if self._closed:
+            raise LinkClosedError(f"{self._where}: this link was closed")
+        old, self._stream = self._stream, Gone(self._where)
+        with contextlib.suppress(Exception):  # a broken connection may well refuse to be closed
+            old.close()
+        self._stream = self._connected()
+        self.reconnects += 1
+        self._owed = not self._stream.clear()
+        if self._owed:
+            self._until_quiet(self._quiet_s)
 
     def close(self) -> None:
         """Let go of the connection; a second call does nothing."""
@@ -158,16 +166,36 @@ class LineLink:
     def _receive(self, request: bytes, lines: int) -> tuple[bytes, bytes]:
         data, began = b"", time.monotonic()
         while True:
-            chunk = self._stream.read(self._timeout_s)
-            if not chunk:
-                self._owed = not self._stream.clear()
-                after = f"{self._timeout_s:g} s of silence; {shown(data)} had come" if data else f"{self._timeout_s:g} s"
-                raise LinkTimeoutError(f"{self._where}: no complete reply to {shown(request)} after {after}; what it did is unknown")
-            data += chunk
-            if lines < 0:
+            data += self._more(request, data)
+            if lines == LIST:
                 data += self._until_quiet(self._quiet_s)
             data = self._aside(data)
             if (done := cut(data, self._read_end, lines)) is not None:
                 return done
             if time.monotonic() - began > LONGEST_REPLY_S:
                 raise DesyncError(f"{self._where}: the reply to {shown(request)} does not end: {shown(data)}")
+
+    def _receive_block(self, request: bytes) -> tuple[bytes, bytes]:
+        """Pieces are joined once, and no byte of the contents is looked at."""
+        data, pieces = b"", [b""]
+        try:
+            while (span := block_span(data)) is None:
+                data += self._more(request, data)
+            pieces, size = [data], len(data)
+            while size < span[1] + len(self._read_end):
+                pieces.append(self._more(request, data, span[1] + len(self._read_end) - size))
+                size += len(pieces[-1])
+            return cut_block(b"".join(pieces), *span, self._read_end)
+        except ValueError as problem:
+            self._until_quiet(self._timeout_s if self._owed else self._quiet_s)
+            self._owed = not self._stream.clear()  # whose reply that was is unknown: ours may still be under way
+            raise no_block(self._where, request, data, problem) from None
+
+    def _more(self, request: bytes, data: bytes, awaited: int = 0) -> bytes:
+        """What comes next of a reply; LinkTimeoutError if nothing does."""
+        chunk = self._stream.read(self._timeout_s, awaited)
+        if chunk:
+            return chunk
+        self._owed = not self._stream.clear()
+        after = f"{self._timeout_s:g} s of silence; {shown(data)} had come" if data else f"{self._timeout_s:g} s"
+        raise LinkTimeoutError(f"{self._where}: no complete reply to {shown(request)} after {after}; what it did is unknown")

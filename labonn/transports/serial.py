@@ -24,7 +24,7 @@ class SerialStream:
         except OSError as problem:  # pyserial's own errors are OSErrors
             raise self._gone(problem) from problem
 
-    def read(self, timeout_s: float) -> bytes:
+    def read(self, timeout_s: float, awaited: int = 0) -> bytes:
         """What has come; b"" after `timeout_s` of nothing."""
         try:
             waiting = self._port.in_waiting
@@ -57,12 +57,16 @@ def open_link(url: str, **options: Any) -> LineLink:
     """
     merged = line_options(url, options)
     name = url.partition("://")[2].partition("?")[0]
-    try:
-        port = serial.Serial(name, merged["baud"], timeout=merged["timeout_s"], write_timeout=merged["timeout_s"], exclusive=True)
-    except (OSError, ValueError) as problem:
-        there = ", ".join(sorted(p.device for p in list_ports.comports())) or "none"
-        raise ConnectError(
-            f"serial://{name}: cannot be opened ({problem}); serial ports of this computer: {there}; "
-            "check the cable, the rights to the port, and that no other program holds it"
-        ) from problem
-    return LineLink(SerialStream(port, f"serial://{name}"), f"serial://{name}", merged)
+
+    def connected() -> SerialStream:
+        try:
+            port = serial.Serial(name, merged["baud"], timeout=merged["timeout_s"], write_timeout=merged["timeout_s"], exclusive=True)
+        except (OSError, ValueError) as problem:
+            there = ", ".join(sorted(p.device for p in list_ports.comports())) or "none"
+            raise ConnectError(
+                f"serial://{name}: cannot be opened ({problem}); serial ports of this computer: {there}; "
+                "check the cable, the rights to the port, and that no other program holds it"
+            ) from problem
+        return SerialStream(port, f"serial://{name}")
+
+    return LineLink(connected, f"serial://{name}", merged)

@@ -33,15 +33,25 @@ def frame(payload: bytes, compression: str) -> bytes:
 
 
 class SlmPyLink:
-    """Frames requests for a wire that carries bytes: a socket, or in a dry run the emulated server's own."""
+    """Frames requests for a wire that carries bytes: a socket, or in a dry run the emulated server's own.
+
+    Attributes:
+        exchanges: frames sent so far.
+    """
 
     def __init__(self, wire: Link, compression: str = "zlib", url: str = "slmpynet") -> None:
         _check_compression(url, compression)
         self._wire, self._compression = wire, compression
         self.close = wire.close
+        self.exchanges = 0
+
+    def reconnect(self) -> None:
+        """A new connection to the same server."""
+        self._wire.reconnect()
 
     def exchange(self, request: bytes, lines: int = 1) -> bytes:
         """Send an image's bytes, return `done` or `err`."""
+        self.exchanges += 1
         return self._wire.exchange(frame(request, self._compression), lines)
 
 
@@ -112,6 +122,13 @@ class TcpWire:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def reconnect(self) -> None:
+        """A new connection; nothing that still comes of the old one can be read."""
+        if self._closed:
+            raise LinkClosedError(f"{self._url}: this link was closed")
+        self._drop()
+        self._socket = self._connected()
 
     def close(self) -> None:
         """Close the connection for good."""

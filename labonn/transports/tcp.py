@@ -28,7 +28,7 @@ class SocketStream:
         except OSError as problem:
             raise self._gone(problem) from problem
 
-    def read(self, timeout_s: float) -> bytes:
+    def read(self, timeout_s: float, awaited: int = 0) -> bytes:
         """What has come; b"" after `timeout_s` of nothing."""
         try:
             self._socket.settimeout(timeout_s)
@@ -67,11 +67,15 @@ def open_link(url: str, **options: Any) -> LineLink:
         raise ConnectError(f"{url}: {problem}; write tcp://host:port") from problem
     if not all(address):
         raise ConnectError(f"{url}: needs a host and a port; write tcp://host:port")
-    try:
-        connection = socket.create_connection(address, CONNECT_TIMEOUT_S)
-    except OSError as problem:
-        raise ConnectError(
-            f"tcp://{address[0]}:{address[1]}: nothing answers ({problem}); check that the instrument is on, its address and port, "
-            "the cable, and that no other program holds its only connection"
-        ) from problem
-    return LineLink(SocketStream(connection, f"tcp://{address[0]}:{address[1]}"), f"tcp://{address[0]}:{address[1]}", merged)
+    where = f"tcp://{address[0]}:{address[1]}"
+
+    def connected() -> SocketStream:
+        try:
+            return SocketStream(socket.create_connection(address, CONNECT_TIMEOUT_S), where)
+        except OSError as problem:
+            raise ConnectError(
+                f"{where}: nothing answers ({problem}); check that the instrument is on, its address and port, "
+                "the cable, and that no other program holds its only connection"
+            ) from problem
+
+    return LineLink(connected, where, merged)

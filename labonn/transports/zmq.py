@@ -23,7 +23,7 @@ class ZmqLink:
     After any failed exchange the socket is thrown away, so that a late reply can never be taken for the next answer.
 
     Attributes:
-        exchanges: requests sent so far.
+        exchanges: requests sent so far. reconnects: connections but the first that were asked for.
     """
 
     def __init__(self, url: str, timeout_s: float, keys: Keys | None) -> None:
@@ -33,7 +33,7 @@ class ZmqLink:
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._answered = False
-        self.exchanges = 0
+        self.exchanges, self.reconnects = 0, 0
 
     def exchange_parts(self, parts: Sequence[Buffer]) -> list[bytes]:
         """The reply to `parts`.
@@ -72,6 +72,18 @@ class ZmqLink:
         socket.connect(self._address)
         self._socket = socket
         return socket
+
+    def reconnect(self) -> None:
+        """A new socket, which no reply to an earlier request can reach; it connects with the next exchange.
+
+        Raises:
+            LinkClosedError: this link is closed.
+        """
+        if self._context.closed:
+            raise LinkClosedError(f"{self._url}: this link is closed")
+        self._drop()
+        self._answered = False
+        self.reconnects += 1
 
     def _drop(self) -> None:
         if self._socket is not None:

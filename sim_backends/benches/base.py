@@ -39,6 +39,10 @@ class SimulatedBench:
         """
         self.instruments.inject(fault)
 
+    def calm(self) -> None:
+        """No fault that has not struck yet is to strike any more."""
+        self.instruments.calm()
+
     def close(self) -> None:
         """Stop serving."""
         self.instruments.close()

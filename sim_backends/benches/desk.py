@@ -51,6 +51,7 @@ class Desk(SimulatedBench):
 
     def laser_w(self) -> float:
         """Watts of all lasers now."""
+        self.instruments.catch_up()
         amperes = [self.instruments.values(name, "currents_a") for name in self._ports["GainSections"]]
         if not amperes:
             return 0.0
@@ -86,6 +87,7 @@ class Desk(SimulatedBench):
 
     def _edge(self, trigger: Any) -> None:
         """The trigger's edge, at everything else that has a trigger input."""
+        self.instruments.catch_up()
         for name in self._ports["Modulators"] + self._ports["Photodetectors"]:
             for emulator in self.instruments.of(name):
                 if emulator is not trigger and hasattr(emulator, "external_trigger"):

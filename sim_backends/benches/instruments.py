@@ -18,7 +18,7 @@ from labonn.errors import BenchFileError, ConnectError, LabonnError
 from labonn.faults import Fault
 from labonn.links import AnyLink
 from labonn.registry import load
-from sim_backends.faults import Wire
+from sim_backends.faults import Faulty, wire_of
 from sim_backends.messagelinks import SimulatedMessageLink, ZmqServer
 from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
@@ -36,8 +36,31 @@ class StandIn:
         return self.count
 
 
+class _OwnTime:
+    """Moves an instrument's own time on while the bench waits; its exchanges move both."""
+
+    def __init__(self, emulator: Any, clock: Clock) -> None:
+        self._emulator, self._clock = emulator, clock
+        self._seen_s, self._spent_s = clock.now(), 0.0
+        self._wire_s, emulator.wire_s = emulator.wire_s, self._spend
+
+    def _spend(self, sent: int, received: int) -> float:
+        seconds = float(self._wire_s(sent, received))
+        self._spent_s += seconds
+        return seconds
+
+    def catch_up(self) -> None:
+        """As much time as has passed for the bench since, and not yet for the instrument."""
+        now = self._clock.now()
+        self._emulator.time_s += max(0.0, now - self._seen_s - self._spent_s)
+        self._seen_s, self._spent_s = now, 0.0
+
+
 class Instruments:
     """One emulator a link; two ports that are sides of one instrument have the same.
+
+    Attributes:
+        wires: between the emulators that have faults and whoever uses them.
 
     Raises:
         BenchFileError: a driver has no emulator of its name, or the emulator refuses the port's options.
@@ -47,7 +70,8 @@ class Instruments:
         self._file, self._clock = file, clock
         self._emulators: dict[str, list[Any]] = {}
         self._servers: dict[int, Any] = {}
-        self._wires: dict[int, Wire] = {}
+        self.wires: list[Faulty] = []
+        self._times: list[_OwnTime] = []
         self.talks = 0  # with byte instruments so far; while it stands still, so do they
         shared = shared_urls(file.ports)
         made: dict[str, Any] = {}
@@ -64,14 +88,26 @@ class Instruments:
                 raise BenchFileError(f"{file.name}: ports.{name}: {problem}") from None
 
     def _count(self, emulator: Any) -> None:
+        if hasattr(emulator, "passes"):
+            emulator.passes = self._clock.wait
         if hasattr(emulator, "feed"):
-            feed = emulator.feed
+            feed, own = emulator.feed, None
+            if hasattr(emulator, "time_s"):
+                own = _OwnTime(emulator, self._clock)
+                self._times.append(own)
 
             def counted(data: bytes) -> bytes:
                 self.talks += 1
+                if own is not None:
+                    own.catch_up()
                 return bytes(feed(data))
 
             emulator.feed = counted
+
+    def catch_up(self) -> None:
+        """Let the bench's time pass for instruments that have a time of their own."""
+        for own in self._times:
+            own.catch_up()
 
     def inject(self, fault: Fault) -> None:
         """Let an instrument, or all of a port, have this fault; without a port the only instrument.
@@ -87,11 +123,16 @@ class Instruments:
         if fault.index is not None and fault.index >= len(emulators):
             raise LabonnError(f"fault {fault.text!r}: {names[0]} has instruments 0 to {len(emulators) - 1}")
         for emulator in emulators if fault.index is None else [emulators[fault.index]]:
-            if not hasattr(emulator, "feed") and not hasattr(emulator, "handle_parts"):
-                raise LabonnError(f"fault {fault.text!r}: {names[0]} is a table of functions, without a wire")
-            if id(emulator) not in self._wires:
-                self._wires[id(emulator)] = Wire(names[0], emulator, self._clock)
-            self._wires[id(emulator)].add(fault)
+            wire = next((wire for wire in self.wires if wire.emulator is emulator), None)
+            if wire is None:
+                wire = wire_of(names[0], emulator, self._clock)
+                self.wires.append(wire)
+            wire.add(fault)
+
+    def calm(self) -> None:
+        """No fault that has not struck yet is to strike any more."""
+        for wire in self.wires:
+            wire.calm()
 
     def of(self, port: str) -> list[Any]:
         """The emulators of a port, in the order of its links; none if the bench has no such port."""

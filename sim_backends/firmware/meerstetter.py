@@ -2,6 +2,14 @@
 
 Frame `#AASSSS<payload><CRC16>\\r`, answered by `!AASSSS…`; `?VR` reads, `?VL` tells the range, `VS` writes (acknowledged with the
 CRC of the query), `?IF` identifies, `RS` resets. A wrong CRC or another's address is not answered; a refusal is `+NN`.
+
+| part | implemented | refused or missing |
+| --- | --- | --- |
+| frames | any address or its own, sequence echoed, CRC; others are not answered; `+01`, `+04` | boot loader, ring buffer, bulk queries |
+| reading | ?VR of 100 to 107, 1000 1001 1010 1200 2010 3000 4010 4011; ?VL their ranges | the other parameters: +05 |
+| writing | VS of 2010 3000 4010 4011, at once; read-only ones +06, out of range +07, wrong loop +08 | saving to flash |
+| states | ready, run, error (a loop outside its thresholds: outputs off, 105 to 107 tell which); RS ends it | auto-tuning, lookup tables |
+
 Sources: MeComAPI by Meerstetter (MeCom.c, MeFrame.c: ids, ?VL layout, acknowledge), pyMeCom (error codes, parameter list).
 """
 
@@ -15,12 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim_backends.firmware.troubles import Troubles
+
 Floats = NDArray[np.float64]
 
 BITS_A_BYTE = 10  # 8N1
 HEAD = re.compile(rb"#[0-9A-F]{6}")
 LONGEST_FRAME = 256
-NO_COMMAND, FORMAT, NO_PARAMETER, READ_ONLY, OUT_OF_RANGE, NO_INSTANCE = 1, 4, 5, 6, 7, 8
+NO_COMMAND, BUSY, FORMAT, NO_PARAMETER, READ_ONLY, OUT_OF_RANGE, NO_INSTANCE = 1, 2, 4, 5, 6, 7, 8
 READY, RUN, ERROR = 1, 2, 3
 DEVICE = {100: 1161, 101: 100, 103: 631}  # type, hardware and firmware version
 SERIAL, STATUS, ERROR_NUMBER, ERROR_INSTANCE, ERROR_PARAMETER = 102, 104, 105, 106, 107
@@ -31,6 +41,7 @@ SINK_C, ROOM_C = 25.0, 25.0
 TARGET_RANGE_C = (-40.0, 150.0)
 THRESHOLD_RANGE_C = (-273.15, 1000.0)
 STABLE_WITHIN_C = 0.1
+RUNAWAY_C, MISREAD = 200.0, 1.01
 TRIPPED = 1  # number of the error "object temperature outside its thresholds"; the manual's list differs between firmware versions
 
 
@@ -57,8 +68,10 @@ class MeerstetterFirmware:
         plant: tells the (instances,) object temperatures; constant 25 degC by default. baud: of the serial line.
 
     Attributes:
-        targets_c: (instances,). enabled: (instances,) bool. plant: may be replaced by a simulated bench.
+        targets_c: (instances,). enabled: (instances,) bool. plant: may be replaced by a simulated bench. faults: kinds that it can have.
     """
+
+    faults = ("refuse", "ignore", "misread", "stuck", "runaway", "power_cycle")
 
     def __init__(
         self, instances: int = 1, address: int = 2, serial: int = 1, plant: Callable[[], Floats] | None = None, baud: int = 57600
@@ -67,11 +80,23 @@ class MeerstetterFirmware:
             raise ValueError(f"instances = {instances}, address = {address}: 1 to 255, and 1 to 254")
         self.instances, self.address, self.serial = instances, address, serial
         self.plant: Callable[[], Floats] = plant or (lambda: np.full(instances, ROOM_C))
-        self.targets_c: Floats = np.full(instances, ROOM_C)
-        self.enabled: NDArray[np.bool_] = np.zeros(instances, bool)
-        self._thresholds = {LOWER_ERROR: np.full(instances, -50.0), UPPER_ERROR: np.full(instances, 160.0)}
+        self._byte_s, self._troubles = BITS_A_BYTE / baud, Troubles()
+        self.power_cycle()
+
+    def power_cycle(self) -> None:
+        """As after the mains came back."""
+        self.targets_c: Floats = np.full(self.instances, ROOM_C)
+        self.enabled: NDArray[np.bool_] = np.zeros(self.instances, bool)
+        self._thresholds = {LOWER_ERROR: np.full(self.instances, -50.0), UPPER_ERROR: np.full(self.instances, 160.0)}
         self._error = (0, 0, 0)  # number, instance, parameter
-        self._byte_s, self._buffer = BITS_A_BYTE / baud, b""
+        self._buffer = b""
+
+    def inject(self, kind: str, value: float | None) -> None:
+        """Have a fault of `faults`."""
+        if kind == "power_cycle":
+            self.power_cycle()
+        else:
+            self._troubles.begin(kind, value, self.instances if kind == "stuck" else 0)
 
     @classmethod
     def for_port(cls, options: Mapping[str, Any], channels: int, seed: int) -> MeerstetterFirmware:
@@ -81,7 +106,8 @@ class MeerstetterFirmware:
     @property
     def temperatures_c(self) -> Floats:
         """(instances,) object temperatures."""
-        return np.asarray(self.plant(), np.float64)
+        now = np.asarray(self.plant(), np.float64)
+        return np.full_like(now, self._troubles.value("runaway", RUNAWAY_C)) if "runaway" in self._troubles else now
 
     def wire_s(self, sent: int, received: int) -> float:
         """Seconds that so many bytes need on the serial line."""
@@ -132,7 +158,8 @@ class MeerstetterFirmware:
         if command == "?VL":
             low, high = self._range(parameter)
             return ("00" if parameter in FLOATS else "01") + self._encoded(parameter, low) + self._encoded(parameter, high)
-        return self._encoded(parameter, self._read(parameter, instance - 1))
+        factor, read = self._troubles.value("misread", MISREAD), self._read(parameter, instance - 1)
+        return self._encoded(parameter, read * factor if parameter in FLOATS and self._troubles.take("misread") else read)
 
     def _check(self, parameter: int, instance: int) -> None:
         of_device = parameter in DEVICE or SERIAL <= parameter <= ERROR_PARAMETER
@@ -179,6 +206,10 @@ class MeerstetterFirmware:
         low, high = self._range(parameter)
         if not low <= value <= high:
             raise Refused(OUT_OF_RANGE)
+        if self._troubles.take("refuse"):
+            raise Refused(BUSY)
+        if self._troubles.take("ignore") or ("stuck" in self._troubles and index == self._troubles.index("stuck", self.instances)):
+            return
         if parameter == ENABLE:
             self.enabled[index] = value == 1 and not self._error[0]
         elif parameter == TARGET:

@@ -2,6 +2,15 @@
 
 ASCII `CMD[channel][?|=value[,value…]]\\n`, any case; binary `header command address(3) [words(2)] word(2)…`, big-endian.
 Every reply is ASCII: values, `OK`, or `E<code>:<channel>`. One chain of equal modules; channels count through.
+
+| commands | implemented | refused or missing |
+| --- | --- | --- |
+| outputs | V I, read and set; VALL IALL; vectors VVEC IVEC within one module (E12 beyond) | fractions of a code (rounded) |
+| limits | VMAX IMAX, read and set; above them E01, E02; compliance by the other quantity | power limit E03 |
+| identity | ID NUP NUPALL NCHAN FIRMWARE LIFETIME VFULL IFULL (setting them E13) | |
+| chain | SAFE; NUP=0 counts anew; E90 unasked after a power cut | calibration E04, interlock E20, bus errors E16 to E19 |
+| binary | the same commands, by channel, module, all or broadcast; a wrong parity E15 | ACT, DEXT of reads |
+| errors | E10 unknown, E11 parameter, E12 channel, E13 forbidden, E14 a line over 1,024 bytes | E00, E05, E30, E31 |
 """
 
 from __future__ import annotations
@@ -14,9 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sim_backends.firmware.qontrol_chain import BAD_PARAMETER, REGISTERS, Chain, Floats, Refused
+from sim_backends.firmware.troubles import Troubles
 
 FULL_SCALES = {"Q8iv": (12.0, 24.0), "Q8a": (12.0, 100.0), "Q8b": (12.0, 83.333333)}  # V, mA
 LONGEST_LINE = 1024
+MISREAD = 1.01
 BITS_A_BYTE = 10  # 8N1
 UNKNOWN_COMMAND, BAD_CHANNEL, FORBIDDEN, BUFFER, SERIAL, POWERED_UP = 10, 12, 13, 14, 15, 90
 LINE = re.compile(r"([A-Z]+)(\d{0,5})(?:(\?)|=(.*))?", re.DOTALL)
@@ -36,8 +47,10 @@ class QontrolFirmware:
         baud: speed of the serial line.
 
     Attributes:
-        channels: C.
+        channels: C. faults: kinds that it can have.
     """
+
+    faults = ("refuse", "ignore", "misread", "stuck", "power_cycle")
 
     def __init__(
         self, modules: int = 1, module: str = "Q8iv", loads_ohm: ArrayLike = 200.0, noise: float = 0.0, seed: int = 0, serial: int = 1,
@@ -51,6 +64,7 @@ class QontrolFirmware:
         self.per_module = _channels_of(module)
         self.channels = modules * self.per_module
         self._chain = Chain(self.channels, loads_ohm, *FULL_SCALES[module], noise, seed)
+        self._troubles = Troubles()
         self._byte_s = BITS_A_BYTE / baud
         self._buffer, self._overflowed, self._unasked = b"", False, b""
 
@@ -89,6 +103,14 @@ class QontrolFirmware:
         """Lose all registers and say so (E90) without being asked, ahead of the next reply."""
         self._chain.reset()
         self._unasked = f"{Refused(POWERED_UP).line}\n".encode()
+
+    def inject(self, kind: str, value: float | None) -> None:
+        """Have a fault of `faults`."""
+        if kind == "power_cycle":
+            self.power_cycle()
+        else:
+            self._troubles.begin(kind, value, self.channels if kind == "stuck" else 0)
+            self._chain.stuck = self._troubles.index("stuck", self.channels) if "stuck" in self._troubles else -1
 
     def feed(self, data: bytes) -> bytes:
         """Replies to all commands that `data` completes."""
@@ -135,7 +157,7 @@ class QontrolFirmware:
         if name in INFORMATION:
             return self._inform(name, bool(asks), value)
         if name in ("VALL", "IALL") and asks:
-            return self._chain.readings(name[0], list(range(self.channels)))
+            return self._readings(name[0], list(range(self.channels)))
         if name == "SAFE" and not asks and value is None:
             return self._safe()
         vector, register = name in ("VVEC", "IVEC"), name in REGISTERS
@@ -143,7 +165,7 @@ class QontrolFirmware:
             raise Refused(UNKNOWN_COMMAND, int(digits or 0))
         channel = self._checked(int(digits) if digits else -1)
         if asks:
-            return self._chain.readings(name, [channel])
+            return self._readings(name, [channel])
         codes = self._chain.codes_of(name[0] if vector else name, value.split(",") if vector else [value], channel)
         return self._vector(name[0], channel, codes) if vector else self._set(name, [channel], codes)
 
@@ -160,7 +182,7 @@ class QontrolFirmware:
         everything = bool(header & (ALL_CHANNELS | BROADCAST))
         channels = list(range(self.channels)) if everything else [self._checked(channel)]
         if header & READ:
-            return self._chain.readings(name, channels)
+            return self._readings(name, channels)
         if header & EXTENDED and not everything:
             return self._vector(name, channel, words)
         if len(words) != 1:
@@ -187,12 +209,24 @@ class QontrolFirmware:
         return self._set(name, range(first, last + 1), codes)
 
     def _set(self, name: str, channels: Sequence[int], codes: list[int]) -> list[str]:
-        self._chain.set(name, channels, codes)
+        if not self._excused():
+            self._chain.set(name, channels, codes)
         return ["OK"]
 
     def _safe(self) -> list[str]:
-        self._chain.zero()
+        if not self._excused():
+            self._chain.zero()
         return ["OK"]
+
+    def _excused(self) -> bool:
+        """Whether a setting is not done, by a fault."""
+        if self._troubles.take("refuse"):
+            raise Refused(FORBIDDEN)
+        return self._troubles.take("ignore")
+
+    def _readings(self, name: str, channels: list[int]) -> list[str]:
+        factor = self._troubles.value("misread", MISREAD)
+        return self._chain.readings(name, channels, factor if self._troubles.take("misread") else 1.0)
 
     def _inform(self, name: str, asks: bool, value: str | None) -> list[str]:
         if name == "NUP" and value is not None:

@@ -31,6 +31,9 @@ class Chain:
     Args:
         loads_ohm: one or (C,); infinity is an open output. full_v, full_ma: full scales.
         noise: standard deviation of a reading in full scales. seed: of that noise.
+
+    Attributes:
+        stuck: number of a channel whose output stays as it is, or -1.
     """
 
     def __init__(self, channels: int, loads_ohm: ArrayLike, full_v: float, full_ma: float, noise: float, seed: int) -> None:
@@ -42,6 +45,7 @@ class Chain:
         self._unit = {name: full / FULL_CODE for name, full in self._full.items()}
         self._noise, self._random = noise, np.random.default_rng(seed)
         self._touched: set[int] = set()
+        self.stuck = -1
         self.reset()
 
     def reset(self) -> None:
@@ -54,7 +58,8 @@ class Chain:
 
     def zero(self) -> None:
         """All outputs off; limits stay."""
-        self._codes["V"][:] = self._codes["I"][:] = 0
+        moved = np.arange(self.channels) != self.stuck
+        self._codes["V"][moved] = self._codes["I"][moved] = 0
         self.touch()
 
     def touch(self) -> None:
@@ -81,6 +86,8 @@ class Chain:
                 raise Refused(OVER[name[0]], channel)
         register, by_current = self._codes[name], name == "I"
         for channel, code in zip(channels, codes, strict=True):
+            if channel == self.stuck and is_output:
+                continue
             register[channel] = code
             if is_output:
                 self._by_current[channel] = by_current
@@ -115,8 +122,8 @@ class Chain:
         pairs = [self.flowing_at(channel) for channel in channels]
         return channels, [v for v, _ in pairs], [a for _, a in pairs]
 
-    def readings(self, name: str, channels: Sequence[int]) -> list[str]:
-        """A line a channel: the measured output, or what a limit register holds."""
+    def readings(self, name: str, channels: Sequence[int], factor: float = 1.0) -> list[str]:
+        """A line a channel: the measured output, or what a limit register holds, times `factor`."""
         if name not in OVER:
             values = [self._codes[name].item(channel) * self._unit[name] for channel in channels]
         else:
@@ -124,7 +131,7 @@ class Chain:
             if self._noise:
                 values = (np.asarray(values) + self._noise * self._full[name] * self._random.standard_normal(len(channels))).tolist()
         unit = "V" if name[0] == "V" else "mA"
-        return [f"{value:+.6f} {unit}" for value in values]
+        return [f"{factor * value:+.6f} {unit}" for value in values]
 
     def _outputs(self, name: str, channels: Sequence[int]) -> list[float]:
         """In V or mA."""

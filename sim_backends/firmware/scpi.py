@@ -32,7 +32,7 @@ class ScpiInstrument:
         values: what every setting is now, by key. status: registers and error queue. faults: kinds that it can have.
     """
 
-    faults: tuple[str, ...] = ("refuse", "ignore", "misread")
+    faults: tuple[str, ...] = ("refuse", "ignore", "misread", "power_cycle")
 
     def __init__(
         self, identity: str, registers: Mapping[int, str], errors: int = 30, words: Mapping[int, str] | None = None,
@@ -49,8 +49,16 @@ class ScpiInstrument:
         self.values = dict(self._defaults)
 
     def inject(self, fault: str, value: float | None) -> None:
-        """Have a fault of `faults` with the next setting, or the next number that is asked for."""
-        self._troubles[fault] = value
+        """Have a fault of `faults` with the next setting, or the next number that is asked for; or lose the power for a moment, now."""
+        if fault == "power_cycle":
+            self.power_cycle()
+        else:
+            self._troubles[fault] = value
+
+    def power_cycle(self) -> None:
+        """As after the mains came back."""
+        self.clear()
+        self.reset()
 
     def commands(self) -> Iterable[Command]:
         """The instrument's own commands."""

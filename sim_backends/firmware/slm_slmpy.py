@@ -1,4 +1,10 @@
-"""slmPy 0.2 (S. Popoff): its SLMdisplay as a function table, and its network server as bytes in, bytes out."""
+"""slmPy 0.2 (S. Popoff): its SLMdisplay as a function table, and its network server as bytes in, bytes out.
+
+| part | implemented | refused or missing |
+| --- | --- | --- |
+| SLMdisplay | getSize, updateArray (uint8 of the full panel; else an error), close | colour, isImageLock, other screens |
+| server | length and zlib, gzip, bz2 or plain bytes of the full panel: `done`, else `err` | a second client, ending by itself |
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,14 @@ import bz2
 import struct
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim_backends.firmware.slm_window import Codes, block_of, panel_of
+from sim_backends.firmware.troubles import Troubles
 
 DEFAULT_SLEEP_S = 0.2
 WIRE_BIT_PER_S = 1e9
@@ -24,14 +32,23 @@ class _Screen:
 
     Attributes:
         frame: (H, W) the last picture (read-only), or None before the first. version: number of pictures shown.
+        faults: kinds that it can have.
     """
 
+    faults: tuple[str, ...] = ("unseen",)
+
     def __init__(self, panel: tuple[int, int]) -> None:
-        self.panel = panel
+        self.panel, self._troubles = panel, Troubles()
         self.frame: NDArray[np.uint8] | None = None
         self.version = 0
 
+    def inject(self, kind: str, value: float | None) -> None:
+        """Have a fault of `faults`."""
+        self._troubles.begin(kind, value)
+
     def _put(self, frame: NDArray[np.uint8]) -> None:
+        if self._troubles.take("unseen"):
+            return
         frame.flags.writeable = False
         self.frame, self.version = frame, self.version + 1
 
@@ -45,7 +62,10 @@ class SlmDisplayTable(_Screen):
 
     Attributes:
         slept_s: time that callers spent in updateArray's sleep.
+        calls: functions whose calls can fail, as `failure` says -> those of what they return.
     """
+
+    calls: Mapping[str, tuple[str, ...]] = MappingProxyType({"updateArray": ()})
 
     def __init__(self, panel: tuple[int, int]) -> None:
         super().__init__(panel)
@@ -72,6 +92,10 @@ class SlmDisplayTable(_Screen):
         self.slept_s += sleep
         self._put(array.copy())
 
+    def failure(self, kind: str) -> Exception:
+        """What a call that fails raises."""
+        return TimeoutError("slmPy does not answer") if kind != "drop" else RuntimeError("wrapped C/C++ object has been deleted")
+
     def close(self) -> None:
         """The window is gone."""
         self._open = False
@@ -82,6 +106,8 @@ class SlmPyServerFirmware(_Screen):
 
     As the real one it forgets what came behind a message in the same packet. Where the real one ends with a traceback, this answers `err`.
     """
+
+    faults = (*_Screen.faults, "refuse")
 
     def __init__(self, panel: tuple[int, int], compression: str = "zlib") -> None:
         super().__init__(panel)
@@ -113,6 +139,8 @@ class SlmPyServerFirmware(_Screen):
         return self._show(message)
 
     def _show(self, message: bytes) -> bytes:
+        if self._troubles.take("refuse"):
+            return b"err"
         try:
             picture = self._decompressed(message)
         except (zlib.error, OSError, EOFError, ValueError):

@@ -1,13 +1,22 @@
-"""A window on an SLM's monitor, as the driver's function table sees it: strict about what it is given, shows nothing."""
+"""A window on an SLM's monitor, as the driver's function table sees it: strict about what it is given, shows nothing.
+
+| function | implemented | refused |
+| --- | --- | --- |
+| size, name, close | whole | |
+| show | codes of the panel's size, or a fraction, enlarged by replication | other sizes and types, codes beyond its bits; after close |
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sim_backends.firmware.troubles import Troubles
 
 Codes = NDArray[np.unsignedinteger[Any]]
 Index = slice | NDArray[np.intp]
@@ -18,7 +27,11 @@ class WindowTable:
 
     Attributes:
         frame: the last frame as it was given (a read-only copy), or None. version: number of frames shown.
+        faults: kinds that it can have. calls: functions whose calls can fail, as `failure` says -> those of what they return.
     """
+
+    faults = ("unseen",)
+    calls: Mapping[str, tuple[str, ...]] = MappingProxyType({"show": ()})
 
     def __init__(self, size: tuple[int, int], bits: int = 8, name: str = "SLM") -> None:
         self._size, self._name, self._bits = size, name, bits
@@ -26,6 +39,7 @@ class WindowTable:
         self._open = True
         self.frame: Codes | None = None
         self.version = 0
+        self._troubles = Troubles()
 
     @classmethod
     def for_port(cls, options: Mapping[str, Any], channels: int, seed: int) -> WindowTable:
@@ -51,9 +65,19 @@ class WindowTable:
             raise ValueError(f"a frame of {frame.shape} does not divide the panel of {self._size}")
         if self._bits not in (8, 16) and int(frame.max()) >= 1 << self._bits:
             raise ValueError(f"code {int(frame.max())} is above {(1 << self._bits) - 1} ({self._bits} bits)")
+        if self._troubles.take("unseen"):
+            return
         self.frame = frame.copy()
         self.frame.flags.writeable = False
         self.version += 1
+
+    def inject(self, kind: str, value: float | None) -> None:
+        """Have a fault of `faults`."""
+        self._troubles.begin(kind, value)
+
+    def failure(self, kind: str) -> Exception:
+        """What a call that fails raises."""
+        return RuntimeError("video system not initialized" if kind == "drop" else "the display driver does not answer")
 
     def close(self) -> None:
         """The window is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,31 @@ def shown(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def encode(header: dict[str, Any], arrays: Sequence[Array]) -> list[bytes]:
-    """The parts of a reply; the header gets the description of its arrays."""
+def encode(header: dict[str, Any], arrays: Sequence[Array], checked: bool = False) -> list[bytes]:
+    """The parts of a reply; the header gets the description of its arrays, and the last part is a checksum if that is wanted."""
     header["arrays"] = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
-    return [orjson.dumps(header), *(a.tobytes() for a in arrays)]
+    parts = [orjson.dumps(header), *(a.tobytes() for a in arrays)]
+    return [*parts, checksum(parts)] if checked else parts
+
+
+def checksum(parts: Sequence[Part]) -> bytes:
+    """CRC-32 of all parts, one after another, as four bytes."""
+    found = 0
+    for part in parts:
+        found = zlib.crc32(part, found)
+    return found.to_bytes(4, "little")
+
+
+def intact(parts: Sequence[Part]) -> tuple[Sequence[Part], bool]:
+    """(the parts without their checksum, whether they have one), by the header; Refusal where it is another one."""
+    try:
+        wanted = orjson.loads(parts[0]).get("check")
+    except (ValueError, IndexError, AttributeError):
+        return parts, False  # `decode` says what is wrong
+    if wanted is None:
+        return parts, False
+    if wanted != "crc32":
+        raise Refusal("header", f"check {shown(wanted)}: known is crc32")
+    if len(parts) < 2 or bytes(parts[-1]) != checksum(parts[:-1]):
+        raise Refusal("check", "the checksum is that of another message")
+    return parts[:-1], True

@@ -169,7 +169,8 @@ def test_what_cannot_be_served_is_told_in_one_line(arguments: list[str], words: 
 def test_every_byte_and_message_emulator_can_be_served() -> None:
     from labonn.emulating import emulate_one
 
-    wanted = {"stream_dac": {"channels": 2}, "stream_adc": {"channels": 2}, "slm_slmpy_net": {"shape": [2, 3]}}
+    wanted: dict[str, dict[str, Any]] = {name: {"channels": 2} for name in ("stream_dac", "stream_adc")}
+    wanted |= {name: {"shape": [2, 3]} for name in ("slm_slmpy_net", "slm_server")}
     for name in registry.registered("labonn.emulators"):
         if registry.load("labonn.drivers", name).transport != "sdk":
             served = emulate_one(name, wanted.get(name, {}))
@@ -189,3 +190,19 @@ def test_instruments_are_listed_with_kind_transport_options_and_emulator(capsys:
     assert "    GainSections, serial, channels by `channels`, with emulator\n" in capsys.readouterr().out
     assert main(["instruments", "qontrl"]) == 2
     assert "did you mean 'qontrol'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(registry.registered("labonn.emulators")))
+def test_every_emulator_tells_what_of_its_manual_it_has(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["instruments", name, "--commands"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) >= 4
+    assert "implemented" in table[0]
+    assert "refused" in table[0]
+    assert all(line.endswith("|") and line.count("|") == table[0].count("|") for line in table)
+
+
+def test_commands_of_no_instrument_are_asked_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["instruments", "--commands"]) == 2
+    assert "of which instruments?" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from labonn.errors import DesyncError, LabonnError, LinkClosedError, LinkError, 
 from labonn.faults import KINDS, Fault, parse_fault
 from labonn.links import Link
 from labonn.registry import load
+from labonn.shots import ShotTable
 from labonn.sources import DryRun, source_of
 
 
@@ -224,3 +225,182 @@ def test_a_fault_that_no_instrument_can_have_is_refused_before_anything_opens(fa
     path.write_text(SOURCE)
     with pytest.raises(LabonnError, match=told):
         Bench.open(path, dry_run=True, faults=[fault])
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_flipped_digit_is_another_digit(served: bool) -> None:
+    with linked(SOURCE, "flipped@1", served=served) as link:
+        link.exchange(b":SOUR:FUNC CURR;*OPC?")
+        spoilt, true = level(link), level(link)
+        changed = [(a, b) for a, b in zip(spoilt, true, strict=True) if a != b]
+        assert len(changed) == 1
+        assert all(chr(a).isdigit() or b in b"89" for a, b in changed)
+
+
+def test_a_computer_that_was_asleep_finds_another_time() -> None:
+    file = parse(SOURCE, "bench.toml")
+    clock = SimulatedClock()
+    bench = load("labonn.benches", "unlit")(file, clock)
+    bench.inject(parse_fault("clock_jump=120@1"))
+    link = bench.link("soa/0")
+    level(link)
+    assert clock.now() < 1
+    level(link)
+    assert 120 < clock.now() < 121
+
+
+WINDOW = """
+[ports.slm]
+driver = "slm_monitor"
+link = "monitor://1"
+shape = [2, 3]
+panel = [4, 6]
+role = "trigger"
+[simulation]
+bench = "unlit"
+"""
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("drop", 1), ("deaf", 1), ("timeout", 2), ("unseen", 1)])
+def test_calls_of_functions_fail_too(kind: str, shown: int) -> None:
+    file = parse(WINDOW, "bench.toml")
+    bench = load("labonn.benches", "unlit")(file, SimulatedClock())
+    bench.inject(parse_fault(f"{kind}@1"))
+    window = bench.link("slm/0")
+    window.show(np.zeros((2, 3), np.uint8))
+    if kind == "unseen":
+        window.show(np.ones((2, 3), np.uint8))
+    else:
+        with pytest.raises(RuntimeError, match=r"video system not initialized|does not answer"):
+            window.show(np.ones((2, 3), np.uint8))
+    assert window.version == shown
+    window.show(np.ones((2, 3), np.uint8))
+    assert window.frame.all()
+
+
+def test_a_function_table_has_no_wire_that_could_garble() -> None:
+    bench = load("labonn.benches", "unlit")(parse(WINDOW, "bench.toml"), SimulatedClock())
+    with pytest.raises(LabonnError, match="slm has drop, deaf, timeout, truncated, clock_jump, unseen"):
+        bench.inject(parse_fault("garbled"))
+
+
+@contextmanager
+def converters(tmp_path: Path, *faults: str, bits: int = 16) -> Iterator[Any]:
+    """A DAC whose trigger comes from an ADC that sees it."""
+    adc = '[ports.out]\ndriver = "stream_adc"\nlink = "zmq://127.0.0.1:5571"\nchannels = 2\nrole = "trigger"\n'
+    text = DAC.replace('role = "trigger"\n', "").replace("[simulation]", adc + "[simulation]")
+    text = text.replace("channels = 2", f"channels = 2\nbits = {bits}")
+    path = tmp_path / "bench.toml"
+    path.write_text(text)
+    with Bench.open(path, dry_run=True, faults=faults) as bench:
+        instruments = bench._opened.simulated.instruments
+        (dac,), (seen,) = instruments.of("dac"), instruments.of("out")
+
+        def fire(shots: int, dwell_s: float) -> None:
+            volts = dac.volts() if dac.armed else np.zeros((shots, 2))
+            dac.played()
+            if seen.armed_shots:
+                seen.record(volts)
+
+        seen.on_fire = fire
+        yield bench
+
+
+ROWS = np.linspace(-1, 1, 8).reshape(4, 2)
+
+
+def rows() -> Any:
+    """Two tables of the same rows."""
+    first = yield ShotTable({"dac": ROWS}, {"dac": np.arange(4)}, 1e-5)
+    second = yield ShotTable({}, {"dac": np.arange(4)}, 1e-5)
+    return first["out"], second["out"]
+
+
+def test_without_faults_a_plans_readings_are_those_of_its_rows(tmp_path: Path) -> None:
+    with converters(tmp_path) as bench:
+        for volts in bench.run(rows()):
+            assert np.abs(volts - ROWS).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "told"),
+    [
+        ("dac:no_trigger@4", UnknownStateError, r"^dac: the last table was played 0 times instead of 1: its trigger did not come"),
+        ("dac:no_trigger@5", UnknownStateError, r"^dac: the last table was played 0 times instead of 1: its trigger did not come"),
+        ("dac:ignore@4", UnknownStateError, "^dac: to be armed for 4 shots, it says that it is for 0"),
+        ("dac:refuse@4", RefusedError, r"^dac: arm refused: out of service \(state\)"),
+        ("dac:power_cycle@5", LinkClosedError, "dac: the instrument does not know this session any more: it has lost its power"),
+        ("dac:flipped@5", DesyncError, "dac: the reply to arm was garbled on its way: its checksum is that of another message"),
+        ("out:flipped@4", DesyncError, "out: the reply to fetch was garbled on its way"),
+        ("out:no_trigger@2", RefusedError, "out: fetch refused: nothing recorded since the last arm"),
+        ("out:lost_block@4", DesyncError, "out: a block of the record is missing or of another record, at row 0 of 4"),
+        ("out:ignore@5", UnknownStateError, "out: to be armed for 4 shots, it says that it is for 0"),
+    ],
+)
+def test_what_converters_do_wrong_is_found_out_before_a_plans_result_is_believed(
+    fault: str, error: type[LabonnError], told: str, tmp_path: Path
+) -> None:
+    with converters(tmp_path, fault) as bench, pytest.raises(error, match=told):
+        bench.run(rows())
+
+
+@pytest.mark.parametrize("kind", ["ignore", "refuse", "flipped", "deaf", "timeout", "late", "power_cycle"])
+def test_a_converter_that_does_not_do_as_told_at_the_end_is_dark_all_the_same(kind: str, tmp_path: Path) -> None:
+    with converters(tmp_path, f"dac:{kind}@8") as bench:
+        (dac,), (wire,) = bench._opened.simulated.instruments.of("dac"), bench._opened.simulated.instruments.wires
+        bench.run(rows())
+        bench.ports["dac"].arm()
+        assert dac.armed
+        assert not wire.struck
+    assert not dac.armed
+    assert wire.struck
+
+
+def test_a_stuck_or_dead_channel_gives_what_it_gives(tmp_path: Path) -> None:
+    with converters(tmp_path, "dac:stuck=1", "out:saturated=0@3") as bench:
+        first, _ = bench.run(rows())
+    assert not first[:, 1].any()
+    assert np.allclose(first[:, 0], 10)
+
+
+def test_what_is_no_number_is_one_in_floats_and_all_bits_in_integers(tmp_path: Path) -> None:
+    for bits in (64, 16):
+        with converters(tmp_path, "out:nan=1@3", bits=bits) as bench:
+            first, _ = bench.run(rows())
+        assert np.isnan(first[:, 1]).all() if bits == 64 else np.allclose(first[:, 1], -10 / 32767)
+
+
+def test_a_channel_that_is_not_there_cannot_be_stuck(tmp_path: Path) -> None:
+    with converters(tmp_path, "dac:stuck=7@4") as bench, pytest.raises(LabonnError, match=r"dac: stuck = 7: channels are 0 to 1"):
+        bench.run(rows())
+
+
+def test_an_old_reading_or_one_with_a_wrong_digit_is_no_reading(tmp_path: Path) -> None:
+    meter = '[ports.power]\ndriver = "pm100"\nlink = "visa://USB0::1::INSTR"\nrole = "trigger"\n[simulation]\nbench = "unlit"\n'
+    (tmp_path / "bench.toml").write_text(meter)
+    with Bench.open(tmp_path / "bench.toml", dry_run=True) as bench:
+        bench.play(ShotTable({}, shots=4, dwell_s=2e-3))
+        before = bench.exchanges - 2
+    for kind in ("flipped", "foreign"):
+        with (
+            Bench.open(tmp_path / "bench.toml", dry_run=True, faults=[f"{kind}@{before}"]) as bench,
+            pytest.raises(DesyncError, match="a reply was garbled on its way, or is an old one"),
+        ):
+            bench.play(ShotTable({}, shots=4, dwell_s=2e-3))
+
+
+def test_what_is_believed_for_the_whole_run_is_read_twice(tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    laser = SOURCE.replace('role = "trigger"', "").replace("keithley2400", "ldc500_laser")
+    path.write_text(laser + DAC.partition("[simulation]")[0].replace("dac", "adc"))
+    told = []
+    with Bench.open(path, dry_run=True) as bench:
+        identity, limit = bench.ports["soa"].identity, bench.specs["soa"].upper
+    for number in range(4):
+        try:
+            with Bench.open(path, dry_run=True, faults=[f"soa:flipped@{number}"]) as bench:
+                assert (bench.ports["soa"].identity, bench.specs["soa"].upper) == (identity, limit)
+        except DesyncError as problem:
+            told.append(str(problem))
+    assert len(told) > 1
+    assert all(text.startswith("soa: asked twice, ") and "a reply was garbled on its way" in text for text in told)

@@ -147,7 +147,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("served", [False, True])
 def test_two_ports_with_one_link_act_on_one_instrument(path: Path, served: bool) -> None:
     with Bench.open(path, dry_run=True, served=served) as bench:
-        table = ShotTable({"one": np.array([[1.0], [2.0]]), "two": np.array([[0.25]])}, {"one": np.array([0, 1]), "two": np.zeros(2, int)}, 1e-3)
+        banks = {"one": np.array([[1.0], [2.0]]), "two": np.array([[0.25]])}
+        table = ShotTable(banks, {"one": np.array([0, 1]), "two": np.zeros(2, int)}, 1e-3)
         assert bench.play(table)["read"].tolist() == [[1.25], [2.25]]
     assert len(Twin.made) == 1
     assert Twin.made[0].levels == {"a": 0.0, "b": 0.0}
@@ -187,11 +188,13 @@ def test_a_served_bench_has_one_address_for_both_ports(path: Path) -> None:
 
 
 def test_ports_that_have_nothing_in_common_may_not_share_a_link() -> None:
-    text = TEXT.replace('[ports.two]\ndriver = "twin_level"', '[ports.two]\ndriver = "qontrol"\nchannels = 8').replace('side = "b"\ngain = 3.0\n', "")
+    text = TEXT.replace('[ports.two]\ndriver = "twin_level"', '[ports.two]\ndriver = "qontrol"\nchannels = 8')
+    text = text.replace('side = "b"\ngain = 3.0\n', "")
     with pytest.raises(BenchFileError) as caught:
         parse(text, "twin.toml")
     assert str(caught.value) == (
-        "twin.toml: ports.two.link: 'tcp://127.0.0.1:7' is the link of ports.read too, but 'twin_sum' and 'qontrol' are not two sides of one instrument"
+        "twin.toml: ports.two.link: 'tcp://127.0.0.1:7' is the link of ports.read too, "
+        "but 'twin_sum' and 'qontrol' are not two sides of one instrument"
     )
 
 

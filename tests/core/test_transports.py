@@ -1,4 +1,4 @@
-"""Byte links: framing, late replies, dead connections; in process, on TCP, on a pty and through VISA alike."""
+"""Byte links: lines and blocks, late replies, dead connections and new ones; in process, on TCP, on a pty and through VISA alike."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 
 from labonn.clock import SimulatedClock
 from labonn.errors import ConnectError, DesyncError, LinkClosedError, LinkError, LinkTimeoutError, MissingPackageError
-from labonn.links import connect
-from labonn.transports.lines import LineLink, cut, line_options, set_aside
-from labonn.transports.visa import VisaStream
+from labonn.links import BLOCK, LIST, connect
+from labonn.transports.framing import cut, set_aside
+from labonn.transports.lines import LineLink, line_options
+from labonn.transports.visa import VisaStream, own_sockets
 from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
 
@@ -53,7 +55,7 @@ class Script:
     def write(self, data: bytes) -> None:
         self.sent += data
 
-    def read(self, timeout_s: float) -> bytes:
+    def read(self, timeout_s: float, awaited: int = 0) -> bytes:
         if not self.steps:
             return b""
         if timeout_s == 0 and self.steps[0] is not None:
@@ -69,7 +71,7 @@ class Script:
 
 def scripted(*steps: bytes | None, **options: Any) -> tuple[LineLink, Script]:
     stream = Script(*steps)
-    return LineLink(stream, "script://", line_options("script://", {**FAST, **options})), stream
+    return LineLink(lambda: stream, "script://", line_options("script://", {**FAST, **options})), stream
 
 
 @contextlib.contextmanager
@@ -136,6 +138,151 @@ def test_an_answer_to_a_request_that_awaits_none_is_an_error_once(way: str) -> N
         with pytest.raises(DesyncError, match=r"b'x0\\n' \(a late or doubled reply\); nothing was sent"):
             link.exchange(b"1y")
         assert link.exchange(b"1y") == b"y0"
+
+
+class Blocks(Echo):
+    """Answers `B<name>` with what `replies` has under that name, other lines as Echo."""
+
+    def __init__(self, **replies: bytes) -> None:
+        super().__init__()
+        self.replies = replies
+
+    def feed(self, data: bytes) -> bytes:
+        if data.startswith(b"B"):
+            return self.replies[data[1:].strip().decode()]
+        return super().feed(data)
+
+
+EVERY_BYTE = bytes(range(256)) * 4
+GOOD = b"#41024" + EVERY_BYTE + b"\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_block_gives_its_data_whatever_bytes_they_are(way: str) -> None:
+    long = bytes(range(10, 26)) * 4096
+    with linked(way, Blocks(good=GOOD, empty=b"#10\n", long=b"#565536" + long + b"\n"), SimulatedClock()) as link:
+        assert link.exchange(b"Bgood", BLOCK) == EVERY_BYTE
+        assert link.exchange(b"Bempty", BLOCK) == b""
+        assert link.exchange(b"1x") == b"x0"
+        assert link.exchange(b"Blong", BLOCK) == long
+
+
+@pytest.mark.parametrize("way", ["in process", "tcp"])
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"ERR!\n", "begins with '#' and a digit"),
+        (b"#0ab\n", "begins with '#' and a digit"),
+        (b"#2x3abc\n", "is not its length"),
+        (b"#13abcd\n", "follows the block's 3 bytes"),
+        (b"#9999999999x\n", "268435456 bytes at most"),
+        (b"#13abc\n#13abc\n", "more came than"),
+    ],
+)
+def test_what_is_no_block_is_an_error_once(way: str, reply: bytes, told: str) -> None:
+    with linked(way, Blocks(bad=reply, good=GOOD), SimulatedClock()) as link:
+        with pytest.raises(DesyncError, match=told):
+            link.exchange(b"Bbad", BLOCK)
+        assert link.exchange(b"Bgood", BLOCK) == EVERY_BYTE
+
+
+@pytest.mark.parametrize(("way", "length"), [*((way, 500) for way in WAYS), *(("tcp", length) for length in (1, 3, 6, 1030))])
+def test_a_truncated_block_times_out(way: str, length: int) -> None:
+    with linked(way, Blocks(cut=GOOD[:length], good=GOOD), SimulatedClock()) as link:
+        with pytest.raises(LinkTimeoutError, match=r"no complete reply to b'Bcut' after 0.15 s"):
+            link.exchange(b"Bcut", BLOCK)
+        assert link.exchange(b"Bgood", BLOCK) == EVERY_BYTE
+
+
+def test_a_late_line_is_not_taken_for_a_block_nor_a_late_block_for_another() -> None:
+    link, _ = scripted(None, b"late\n", None, b"#11b\n", None, b"#11c\n", None)
+    with pytest.raises(LinkTimeoutError):
+        link.exchange(b"first")
+    with pytest.raises(DesyncError, match="late"):
+        link.exchange(b"second?", BLOCK)
+    link, _ = scripted(None, b"#11a\n", b"#11b\n", None, None, b"#11c\n", None)
+    with pytest.raises(LinkTimeoutError):
+        link.exchange(b"first?", BLOCK)
+    with pytest.raises(DesyncError, match="#11b"):
+        link.exchange(b"second?", BLOCK)
+    assert link.exchange(b"third?", BLOCK) == b"c"
+
+
+def test_a_block_has_the_terminator_of_its_link() -> None:
+    link, _ = scripted(b"#15ab", b"\r\nc\r", b"\n", read_end="\r\n")
+    assert link.exchange(b"x", BLOCK) == b"ab\r\nc"
+
+
+@given(st.binary(max_size=300), st.binary(max_size=8), st.lists(st.integers(1, 40), max_size=20))
+def test_a_block_is_cut_alike_however_it_comes(data: bytes, rest: bytes, sizes: list[int]) -> None:
+    whole = b"#3%03d" % len(data) + data + b"\r\n"
+    assert cut(whole + rest, b"\r\n", BLOCK) == (data, rest)
+    assert all(cut(whole[:n], b"\r\n", BLOCK) is None for n in range(len(whole)))
+    pieces, at = [], 0
+    for size in [*sizes, len(whole)]:
+        pieces += [whole[at : at + size]] if whole[at : at + size] else []
+        at += size
+    link, _ = scripted(*pieces, read_end="\r\n")
+    assert link.exchange(b"x", BLOCK) == data
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_a_new_connection_gives_no_reply_to_an_earlier_request(way: str) -> None:
+    with linked(way, Late(), SimulatedClock()) as link:
+        assert link.exchange(b"A") == b"A"
+        with pytest.raises(LinkTimeoutError):
+            link.exchange(b"slow B")
+        link.reconnect()
+        assert link.reconnects == 1
+        for question in (b"C", b"D"):
+            with contextlib.suppress(LinkTimeoutError, DesyncError):
+                assert link.exchange(question) == question
+        assert link.exchange(b"E") == b"E"
+
+
+class Late:
+    """Answers with the request, a slow one only when it hears the next: what a serial adapter that outlives its clients does."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+
+    def wire_s(self, sent: int, received: int) -> float:
+        return 0.0
+
+    def feed(self, data: bytes) -> bytes:
+        if data.startswith(b"slow"):
+            self.kept = data
+            return b""
+        kept, self.kept = self.kept, b""
+        return kept + data
+
+
+@pytest.mark.parametrize("way", ["tcp", "visa socket"])
+def test_a_link_is_connected_again_when_its_instrument_is_back(way: str) -> None:
+    firmware = Echo()
+    served = serve_tcp(firmware, SimulatedClock())
+    port = int(served.url.rpartition(":")[2])
+    url = f"visa://TCPIP::127.0.0.1::{port}::SOCKET?backend=@py" if way == "visa socket" else served.url
+    with contextlib.closing(connect(url, **FAST)) as link:
+        assert link.exchange(b"1x") == b"x0"
+        served.close()
+        with pytest.raises(LinkClosedError, match="gone"):
+            link.exchange(b"1x")
+        with pytest.raises(ConnectError, match="check that the instrument is on"):
+            link.reconnect()
+        with pytest.raises(LinkClosedError, match="not connected"):
+            link.exchange(b"1x")
+        with serve_tcp(firmware, SimulatedClock(), port=port):
+            link.reconnect()
+            assert link.exchange(b"1y") == b"y0"
+            assert (link.reconnects, link.exchanges) == (1, 4)
+    with pytest.raises(LinkClosedError, match="was closed"):
+        link.reconnect()
+
+
+def test_a_list_without_an_end_is_found_by_its_name_too() -> None:
+    with linked("tcp", Echo(), SimulatedClock()) as link:
+        assert link.exchange(b"2x", LIST) == b"x0\nx1"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -298,7 +445,7 @@ class Gpib:
             raise pyvisa.errors.VisaIOError(pyvisa.constants.StatusCode.error_connection_lost)
         self.output += [] if data.startswith(b"mute") else [data]
 
-    def read_raw(self, size: int) -> bytes:
+    def read_bytes(self, count: int, chunk_size: int, break_on_termchar: bool) -> bytes:
         assert self.timeout == 150.0
         if not self.output:
             raise pyvisa.errors.VisaIOError(pyvisa.constants.StatusCode.error_timeout)
@@ -313,7 +460,7 @@ class Gpib:
 
 def test_a_visa_message_resource_is_cleared_after_a_lost_reply_and_trusted_again() -> None:
     resource = Gpib()
-    link = LineLink(VisaStream(resource, "visa://GPIB0::5::INSTR"), "visa://GPIB0::5::INSTR", line_options("visa://", FAST))
+    link = LineLink(lambda: VisaStream(resource, "visa://GPIB0::5::INSTR"), "visa://GPIB0::5::INSTR", line_options("visa://", FAST))
     assert link.exchange(b"*IDN?") == b"*IDN?"
     with pytest.raises(LinkTimeoutError, match="GPIB0::5::INSTR: no complete reply"):
         link.exchange(b"mute")
@@ -322,6 +469,53 @@ def test_a_visa_message_resource_is_cleared_after_a_lost_reply_and_trusted_again
     with pytest.raises(LinkClosedError, match="the instrument is gone"):
         link.exchange(b"gone")
     link.close()
+
+
+class VendorSocket(Gpib):
+    """A SOCKET resource of a vendor's library, whose socket cannot be reached: reads end at an enabled termination character, or never."""
+
+    resource_name = "TCPIP0::10.0.0.7::5025::SOCKET"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream, self.attributes = b"", {}  # type: bytes, dict[Any, Any]
+
+    def set_visa_attribute(self, name: Any, value: Any) -> None:
+        self.attributes[name] = value
+
+    def write_raw(self, data: bytes) -> None:
+        self.stream += {b"LINE?\n": b"answer\n", b"BLOCK?\n": GOOD}[data]
+
+    def read_bytes(self, count: int, chunk_size: int, break_on_termchar: bool) -> bytes:
+        named = pyvisa.constants.ResourceAttribute
+        end = self.stream.find(bytes([self.attributes[named.termchar]])) + 1 if self.attributes[named.termchar_enabled] else 0
+        if not end and len(self.stream) < count:
+            raise pyvisa.errors.VisaIOError(pyvisa.constants.StatusCode.error_timeout)
+        found, self.stream = self.stream[: min(end or count, count)], self.stream[min(end or count, count) :]
+        return found
+
+
+def test_a_vendors_socket_is_read_to_the_terminator_and_a_block_to_its_length() -> None:
+    resource = VendorSocket()
+    link = LineLink(lambda: VisaStream(resource, "visa://socket"), "visa://socket", line_options("visa://", FAST))
+    for _ in range(2):
+        assert link.exchange(b"LINE?") == b"answer"
+        assert link.exchange(b"BLOCK?", BLOCK) == EVERY_BYTE
+    assert resource.clears == 0
+
+
+def test_nagles_delay_is_off_on_every_socket_below_a_resource() -> None:
+    def made(interface: Any) -> Any:
+        session = SimpleNamespace(interface=interface)
+        return SimpleNamespace(session=7, visalib=SimpleNamespace(sessions={7: session}))
+
+    with socket.socket() as one, socket.socket() as two:
+        assert own_sockets(made(one)) == [one]
+        assert own_sockets(made(SimpleNamespace(sock=two))) == [two]  # VXI-11
+        assert own_sockets(made(SimpleNamespace(_sync=one, _async=two))) == [one, two]  # HiSLIP
+        assert own_sockets(made(object())) == own_sockets(SimpleNamespace(session=7, visalib=object())) == []
+    with linked("visa socket", Echo(), SimulatedClock()) as link:
+        assert link._stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_a_visa_socket_does_not_wait_for_nagle() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.insist import TRIES
 from drivers.keithley2400 import Keithley2400, Keithley2400Options
 from labonn.bench import Bench
 from labonn.clock import SimulatedClock
@@ -230,10 +231,10 @@ def test_safe_gets_through_passing_trouble_and_stops_what_waits_for_a_trigger() 
     source.safe()
     assert not firmware.values["output"]
     assert firmware.acquisition.idle
-    link.faults = [LinkTimeoutError("lost")] * 3
+    link.faults = [LinkTimeoutError("lost")] * TRIES
     with pytest.raises(LinkTimeoutError):
         source.safe()
-    link.faults = [lambda reply: b"0.000000E+00;1;0"] * 3
+    link.faults = [lambda reply: b"0.000000E+00;1;0"] * TRIES
     with pytest.raises(UnknownStateError, match="switched off it reads back 0 A, output 1"):
         source.safe()
     source.close()

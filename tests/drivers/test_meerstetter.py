@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import mecom
+from drivers.insist import TRIES
 from drivers.meerstetter import Meerstetter, MeerstetterOptions
 from labonn.clock import SimulatedClock
 from labonn.devices import Actuator, Heaters
@@ -263,7 +264,7 @@ def test_safe_gets_through_passing_trouble_and_switches_off_what_it_can() -> Non
     tec.safe()
     assert not firmware.enabled.any()
     firmware.enabled[:] = True
-    link.faults = [LinkTimeoutError("lost")] * 3
+    link.faults = [LinkTimeoutError("lost")] * TRIES
     with pytest.raises(LinkTimeoutError):
         tec.safe()
     np.testing.assert_array_equal(firmware.enabled, [True, False, False])

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.insist import TRIES
 from drivers.qontrol import Qontrol, QontrolOptions
 from drivers.qontrol_ascii import blocks
 from labonn.clock import SimulatedClock
@@ -286,7 +287,7 @@ def test_what_is_not_safe_is_not_said_to_be() -> None:
     firmware = QontrolFirmware()
     source, link = ready(firmware)
     hold(source, np.full(8, 5e-3))
-    link.faults += [("safe", b"E10:00"), ("IVEC0", b"E05:00")]
+    link.faults += [*[("safe", b"E10:00")] * TRIES, *[("IVEC0", b"E05:00")] * TRIES]
     with pytest.raises(UnknownStateError, match=r"gain/ch0: the output was set to 0 A and reads back 4\.9999\d mA"):
         source.safe()
     assert firmware.currents_a.all()

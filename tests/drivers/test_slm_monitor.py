@@ -9,7 +9,7 @@ import pytest
 
 from drivers.slm_monitor import MonitorSlm
 from labonn.devices import Detector, SpatialLightModulator
-from labonn.errors import BenchFileError, ConnectError, IdentityError, LimitError, TableError
+from labonn.errors import BenchFileError, ConnectError, IdentityError, LimitError, TableError, UnknownStateError
 from labonn.shots import Changes, Dither
 from sim_backends.firmware.slm_window import WindowTable
 
@@ -172,7 +172,7 @@ def test_odd_shapes_arrive_whole(shape, panel):
 def test_close_closes_the_window():
     driver, _ = slm()
     driver.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(UnknownStateError, match="closed"):
         driver.safe()
 
 

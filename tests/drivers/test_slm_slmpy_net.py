@@ -13,6 +13,7 @@ import zlib
 import numpy as np
 import pytest
 
+from drivers.macropixel_slm import TRIES
 from drivers.slm_slmpy_net import SlmPyNetworkSlm
 from labonn.clock import SimulatedClock
 from labonn.devices import SpatialLightModulator
@@ -102,7 +103,7 @@ def test_a_message_is_the_length_little_endian_and_the_compressed_bytes():
 
 
 def test_err_is_a_refusal_with_the_servers_word_and_the_next_frame_still_goes(serve):
-    server = serve(answer=lambda n, reply: b"err" if n == 1 else reply)
+    server = serve(answer=lambda n, reply: b"err" if n <= TRIES else reply)
     driver = opened(server)
     with pytest.raises(RefusedError, match="weights: the slmPy server answered 'err' to a frame of 24 x 40 pixels"):
         driver.safe()

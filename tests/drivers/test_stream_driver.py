@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from drivers.insist import TRIES
 from drivers.stream_adc import StreamAdc, StreamAdcOptions
 from drivers.stream_banks import WireBank
 from drivers.stream_dac import StreamDac, StreamDacOptions
@@ -42,7 +43,7 @@ Parts = list[bytes]
 
 
 class Wire:
-    """A link whose replies can be replaced: op -> what becomes of the next one.
+    """A link to an instrument without checksums, whose replies can be replaced: op -> what becomes of the next one.
 
     Attributes:
         asked: headers so far. sent: bytes of arrays in each of them. faults: op -> a reply's new parts, or what it raises.
@@ -61,8 +62,11 @@ class Wire:
         self.asked.append(header)
         self.sent.append(sum(len(part) for part in parts[1:]))
         if len(self.asked) - 1 == self.drop:
-            return [json.dumps({"seq": header["seq"], "loaded": header["start"] + 1, "arrays": []}).encode()]
+            told = {"seq": header["seq"], "sessions": 1, "loaded": header["start"] + 1, "arrays": []}
+            return [json.dumps(told).encode()]
         reply = self.link.exchange_parts(parts)
+        if header["op"] == "identify":
+            reply = changed(checks=[])(reply)
         return self.faults.pop(header["op"], lambda same: same)(reply)
 
     def close(self) -> None:
@@ -380,8 +384,8 @@ def test_safe_works_although_a_stray_reply_comes_first() -> None:
     assert wire.ops().count("safe") == 2
 
 
-def test_safe_gives_up_after_some_strays_and_at_once_without_a_reply() -> None:
-    device, _, wire = dac()
+def test_safe_gives_up_after_some_strays_and_gets_through_a_lost_reply() -> None:
+    device, firmware, wire = dac()
 
     class Stray(dict[str, Any]):
         def pop(self, op: str, default: Any = None) -> Any:
@@ -390,11 +394,11 @@ def test_safe_gives_up_after_some_strays_and_at_once_without_a_reply() -> None:
     wire.faults = Stray()
     with pytest.raises(DesyncError, match="asked safe"):
         device.safe()
-    assert wire.ops().count("safe") == 3
+    assert wire.ops().count("safe") == TRIES
     wire.faults = {"safe": lost}
-    with pytest.raises(LinkTimeoutError):
-        device.safe()
-    assert wire.ops().count("safe") == 4
+    device.safe()
+    assert wire.ops().count("safe") == TRIES + 2
+    assert not firmware.armed
 
 
 @pytest.mark.parametrize("loaded", [0, 2, None, "1"])

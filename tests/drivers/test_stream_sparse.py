@@ -32,7 +32,7 @@ class Wire:
         self.sent.append(sum(len(part) for part in parts[1:]))
         reply = self.link.exchange_parts(parts)
         if self.asked[-1]["op"] == "identify":
-            told = {key: value for key, value in (json.loads(reply[0]) | self.about).items() if value != "absent"}
+            told = {key: value for key, value in (json.loads(reply[0]) | {"checks": []} | self.about).items() if value != "absent"}
             return [json.dumps(told).encode()]
         return reply
 

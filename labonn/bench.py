@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -16,10 +18,14 @@ from labonn import opening
 from labonn.banks import check_limits
 from labonn.benchfile import BenchFile, read
 from labonn.channels import ChannelSpec, Floats
-from labonn.clock import Clock
+from labonn.clock import Clock, RealClock
 from labonn.devices import Actuator, Detector
-from labonn.errors import TableError, UnknownStateError
+from labonn.errors import InterlockError, LimitError, LinkError, TableError, UnknownStateError
 from labonn.faults import parse_fault
+from labonn.limitfile import PortLimits
+from labonn.protection import Protection
+from labonn.ramps import temperatures
+from labonn.recovery import Recovery
 from labonn.segments import Segment, segments_of
 from labonn.shots import Bank, Readings, ShotTable
 
@@ -27,6 +33,15 @@ Result = TypeVar("Result")
 Plan = Generator[ShotTable, Readings, Result]
 WORTH_A_THREAD_S = 1e-3
 SLOWER = 1.1
+RAMP_DWELL_S = 1e-3  # which a held port does not look at
+
+
+class Observer(Protocol):
+    """Is told what a bench does. What `played` raises comes out of `Bench.play`; the other two come when that is over."""
+
+    def played(self, table: ShotTable, readings: Readings, seconds: float) -> None: ...
+    def made_safe(self) -> None: ...
+    def failed(self, problem: BaseException) -> None: ...
 
 
 class Bench:
@@ -34,29 +49,40 @@ class Bench:
 
     Attributes:
         file: the bench file. ports: name -> device. specs: name -> limits, the tightest of driver and bench file.
-        clock: the bench's time. shots: how many were fired.
+        clock: the bench's time. shots: how many were fired. recovery: of ports whose connection broke, and how often they came back.
+        observer: is told what is played (labonn.record), or None.
+        world: "" in the lab, else which simulated bench; calibrations belong to one (None: a tape, which may be of either).
     """
+
+    unsaved: ClassVar[tuple[str, ...]] = ("observer",)  # of checkpoints
 
     def __init__(self, file: BenchFile, opened: opening.Opened) -> None:
         self.file, self.ports, self.specs = file, opened.devices, opened.specs
         self.clock: Clock = opened.clock
+        self.world = opened.world
         self.shots = 0
+        self.observer: Observer | None = None
         self._opened = opened
         self._actuators: dict[str, Actuator] = {n: d for n, d in self.ports.items() if isinstance(d, Actuator)}
         self._detectors: dict[str, Detector] = {n: d for n, d in self.ports.items() if isinstance(d, Detector)}
-        self._trigger = self.ports[next(p.name for p in file.ports.values() if p.role == "trigger")]
+        self._trigger_name = next(p.name for p in file.ports.values() if p.role == "trigger")
+        self._trigger = self.ports[self._trigger_name]
         self._settle_s = {n: float(s.settle_s.max(initial=0.0)) for n, s in self.specs.items()}
         self._pool = self._threads()
         self._cost_s: dict[tuple[str, str], float] = {}
         self._loaded: dict[str, Bank] = {}
         self._held: dict[str, tuple[Bank, int]] = {}
         self._armed: set[str] = set()  # ports that wait for a trigger that has not come
+        self._failed: dict[str, Exception] = {}  # ports, in the segment that is being played
+        self.recovery = Recovery(file.ports.values(), opened.links, opened.clock)
+        self._protection = Protection(file, self.ports, self.specs, opened.clock)
         self._closed = False
 
     @classmethod
     def open(
         cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None,
         real_time: bool = False, served: bool = False, faults: Sequence[str] = (), record: Path | None = None, replay: Path | None = None,
+        limits: Sequence[PortLimits] = (),
     ) -> Self:  # fmt: skip
         """Open every instrument of a bench file, write its limits into it, and leave all outputs safe.
 
@@ -67,6 +93,7 @@ class Bench:
             real_time: (dry run) waits last as long as they would. served: (dry run) talk to the emulators over sockets and ptys.
             faults: (dry run) what is to go wrong, when (labonn.faults).
             record: a new file for a tape of every exchange. replay: the tape that answers in place of instruments.
+            limits: tighter ones than the file's, such as a calibration's; written into the instruments as well.
 
         Raises:
             BenchFileError, ConnectError, IdentityError, ...: what went wrong, port by port; whatever was opened is safe and closed again.
@@ -80,12 +107,26 @@ class Bench:
             opened.close()
             raise
         try:
-            bench._each("prepare", bench._actuators, lambda name: bench._actuators[name].prepare(bench.specs[name]))
+            for tighter in limits:
+                bench._tighten(tighter)
+            bench._each("prepare", bench._actuators, bench._prepare)
         except BaseException as problem:
             with opening.noted(problem):
                 bench.close()
             raise
         return bench
+
+    def _tighten(self, limits: PortLimits) -> None:
+        if limits.port not in self.specs:
+            raise LimitError(f"{limits.port}: has limits in {limits.rule}, but {self.file.name} has no such port")
+        self.specs[limits.port] = limits.tightened(self.specs[limits.port])
+
+    def _prepare(self, name: str) -> None:
+        """Limits into the instrument, whose registers may hold tighter ones for want of digits."""
+        spec, device = self.specs[name], self._actuators[name]
+        device.prepare(spec)
+        if (device.spec.lower > spec.lower).any() or (device.spec.upper < spec.upper).any():
+            self.specs[name] = spec.tighten(device.spec.lower, device.spec.upper, "limit register")
 
     def run(self, plan: Plan[Result]) -> Result:
         """Play every table the plan yields, send it the readings, and return its result."""
@@ -94,9 +135,26 @@ class Bench:
             while True:
                 table = plan.send(self.play(table))
         except StopIteration as done:
+            self.confirm()
             return done.value  # type: ignore[no-any-return]
         finally:
             plan.close()
+
+    def confirm(self) -> None:
+        """Ask every actuator that can tell whether it did, and still does, what it was told: called before a plan's result is believed.
+
+        Raises:
+            UnknownStateError: it was not triggered, or is no longer at what it was set to. LinkError: it does not answer.
+        """
+        self._each("confirm", [name for name, device in self._actuators.items() if hasattr(device, "confirm")], self._confirm)
+
+    def _confirm(self, name: str) -> None:
+        confirm: Callable[[], None] = self.ports[name].confirm
+        try:
+            confirm()
+        except LinkError:  # a question does no harm twice
+            self.recovery.reconnect(name)
+            confirm()
 
     def play(self, table: ShotTable) -> Readings:
         """Check every limit, then load, arm, fire and fetch; split only where the instruments must be.
@@ -105,27 +163,44 @@ class Bench:
 
         Raises:
             LimitError, TableError: before any byte was sent.
+            InterlockError: a reading or a temperature left its range; the bench is safe.
             LinkError, InstrumentError: from a driver; what the ports hold is then forgotten, and every port will be loaded again.
+                A LinkError only if the bench file does not let the port come back (labonn.recovery), or it did not.
         """
         if self._closed:
             raise TableError("the bench is closed")
+        start = time.perf_counter()
         self._check(table)
         read = tuple(self._detectors) if table.read is None else table.read
         recording = (*read, *(name for name in self._detectors if name in self._armed and name not in read))
         depths = {name: self.specs[name].depth for name in (*table.orders, *recording)}
         parts: list[Readings] = []
+        done = 0
         try:
             segments = segments_of(table, depths, recording, self._most_bursts(table, depths, recording))
-            parts.extend(self._play_segment(segment, read) for segment in segments)
-        except BaseException:
+            self._protection.interlocks.ask(self.clock, self._temperatures)
+            for segment in segments:
+                parts.append(self._insist(segment, read))
+                self._protection.interlocks.check(parts[-1], done)
+                done += segment.shots * segment.bursts
+        except BaseException as problem:
             self._loaded.clear()
             self._held.clear()
+            if isinstance(problem, InterlockError):
+                self._protection.interlocks.forget()
+                with opening.noted(problem):
+                    self.safe()
+            if self.observer is not None:
+                self.observer.failed(problem)
             raise
         for name, bank in table.banks.items():
             if self._loaded.get(name) is not bank:
                 self._loaded.pop(name, None)  # memory holds the last part of a bank that was too large for it
         self.shots += table.shots
-        return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in read}
+        readings = parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in read}
+        if self.observer is not None:
+            self.observer.played(table, readings, time.perf_counter() - start)
+        return readings
 
     def _check(self, table: ShotTable) -> None:
         for name in table.read or ():
@@ -141,6 +216,7 @@ class Bench:
                 raise TableError(f"{name}: the bank has {bank.shape[1]} channels, the port has {len(spec)}")
             elif bank is not self._loaded.get(name):
                 check_limits(spec, name, bank)
+        self._protection.check(table, {**self._loaded, **table.banks})
 
     def _check_memory(self, name: str, spec: ChannelSpec, order: Any) -> None:
         loaded = self._loaded.get(name)
@@ -154,10 +230,49 @@ class Bench:
         fast = (name for name in table.orders if depths[name] > 1)
         return min((getattr(self.ports[name], "most_bursts", 1) for name in (*fast, *recording)), default=table.shots)
 
+    def _insist(self, segment: Segment, read: tuple[str, ...]) -> Readings:
+        """Play a segment; again from its beginning after ports whose link failed were brought back, where the bench file allows that."""
+        for attempt in itertools.count():
+            self._failed.clear()
+            try:
+                return self._play_segment(segment, read)
+            except LinkError as problem:
+                names = self.recovery.with_siblings(self._failed)
+                only_links = all(isinstance(failed, LinkError) for failed in self._failed.values())
+                if not only_links or attempt >= self.recovery.most(names):
+                    raise
+                try:
+                    segment = self._brought_back(names, segment)
+                except Exception as another:
+                    problem.add_note(f"not brought back: {another}")
+                    raise problem from another
+        raise AssertionError("never reached")
+
+    def _brought_back(self, names: Sequence[str], segment: Segment) -> Segment:
+        """`segment` with what these ports had in memory, which they no longer have."""
+        banks = {name: self._loaded[name] for name in names if name in segment.orders and name in self._loaded}
+        for name in names:
+            self._bring_back(name)
+        return replace(segment, banks={**banks, **segment.banks})
+
+    def _bring_back(self, name: str) -> None:
+        self._loaded.pop(name, None)
+        self._held.pop(name, None)
+        self._armed.discard(name)
+        self._protection.lost(name)
+        device = self._actuators.get(name)
+        self.recovery.bring_back(name, lambda: None if device is None else device.prepare(self.specs[name]))
+        self._protection.made_safe(name)
+
+    def between(self) -> None:
+        """Called before every segment and every burst: the place to end a play, for a bench that may have to."""
+
     def _play_segment(self, segment: Segment, read: tuple[str, ...]) -> Readings:
+        self.between()
         stale = [n for n in self.ports if n in self._armed and n not in segment.orders and n not in read]
-        self._each("disarm", [n for n in stale if n in self._actuators], lambda name: self._actuators[name].safe())
+        self._each("disarm", [n for n in stale if n in self._actuators], self._rest)
         self._armed.difference_update(self._actuators)
+        self._each("rest", self._protection.in_the_way(segment), self._rest)
         self._hold(segment, 0)
         for name, bank in segment.banks.items():
             if bank is not self._loaded.get(name):
@@ -169,9 +284,13 @@ class Bench:
         self._each("arm", recording, lambda name: self.ports[name].arm(segment.shots, segment.dwell_s, **several))
         for burst in range(segment.bursts):
             if burst:
+                self.between()
                 self._hold(segment, burst)
             if segment.orders or read:
-                self._trigger.fire(segment.shots, segment.dwell_s)
+                self._timed("fire", self._trigger_name, lambda _: self._trigger.fire(segment.shots, segment.dwell_s))
+        for name in segment.orders:
+            if hasattr(self.ports[name], "fired"):
+                self.ports[name].fired(segment.bursts)
         if segment.orders or read:
             self._armed.clear()
         return self._each("fetch", read, lambda name: self._detectors[name].fetch())
@@ -184,7 +303,8 @@ class Bench:
             return
         for name in changed:
             self._held.pop(name, None)
-        self._each("set", changed, lambda name: self._set(name, *wanted[name], segment.dwell_s))
+        self._protection.lead({name: wanted[name] for name in changed}, lambda rows: self._put(rows, segment.dwell_s), self._rest)
+        self._put({name: wanted[name] for name in changed}, segment.dwell_s)
         self._held.update({name: wanted[name] for name in changed})
         self.clock.wait(max(self._settle_s[name] for name in changed))
 
@@ -194,13 +314,32 @@ class Bench:
 
     def _set(self, name: str, bank: Bank, row: int, dwell_s: float) -> None:
         device = self._actuators[name]
-        device.load(bank, np.array([row]), dwell_s)
-        device.arm()
+        with self._protection.setting(name, bank, row):
+            device.load(bank, np.array([row]), dwell_s)
+            device.arm()
+
+    def _put(self, rows: Mapping[str, tuple[Bank, int]], dwell_s: float) -> None:
+        self._each("set", rows, lambda name: self._set(name, *rows[name], dwell_s))
+
+    def _rest(self, name: str) -> None:
+        self._actuators[name].safe()
+        self._protection.made_safe(name)
+
+    def _temperatures(self, name: str) -> Floats:
+        """By way of a new connection, if the old one is gone and the bench file allows that."""
+        try:
+            return temperatures(self.ports[name])
+        except LinkError:
+            if not self.recovery.most([name]):
+                raise
+            self._bring_back(name)
+            return temperatures(self.ports[name])
 
     def _load(self, name: str, segment: Segment) -> None:
         bank = segment.banks.get(name)
         fresh = bank is not None and bank is not self._loaded.get(name)
-        self._actuators[name].load(bank if fresh else None, segment.orders[name], segment.dwell_s)
+        with self._protection.loading(name, bank) if fresh and bank is not None else contextlib.nullcontext():
+            self._actuators[name].load(bank if fresh else None, segment.orders[name], segment.dwell_s)
         if fresh and bank is not None:
             self._loaded[name] = bank
         self.ports[name].arm(**({"bursts": segment.bursts} if segment.bursts > 1 else {}))
@@ -227,7 +366,11 @@ class Bench:
 
     def _timed(self, what: str, name: str, action: Callable[[str], Any]) -> Any:
         start = time.perf_counter()
-        result = action(name)
+        try:
+            result = action(name)
+        except Exception as problem:
+            self._failed[name] = problem
+            raise
         took = time.perf_counter() - start
         self._cost_s[what, name] = min(took, SLOWER * self._cost_s.get((what, name), took))  # one slow reply is no reason for threads
         return result
@@ -236,6 +379,17 @@ class Bench:
     def exchanges(self) -> int:
         """Requests sent over all links so far."""
         return self._opened.exchanges
+
+    def refault(self, faults: Sequence[str]) -> None:
+        """(dry run) From now on these faults, and none that were to come."""
+        self._opened.refault(map(parse_fault, faults))
+
+    def count_from(self, seconds: float, shots: int, exchanges: int) -> None:
+        """Clock and counters go on from those of an earlier session."""
+        if isinstance(self.clock, RealClock):
+            self.clock.go_on_from(seconds)
+        self.shots += shots
+        self._opened.earlier += exchanges
 
     def safe(self) -> None:
         """Every actuator to its safe state, whatever fails on the way.
@@ -246,9 +400,27 @@ class Bench:
         self._loaded.clear()
         self._held.clear()
         self._armed.difference_update(self._actuators)
-        failed = _attempt(self._actuators, lambda name: self._actuators[name].safe())
+        failed = _attempt(self._actuators, self._make_safe)
         if failed:
-            raise UnknownStateError("; ".join(f"{name}: could not be made safe: {problem}" for name, problem in failed.items()))
+            unsafe = UnknownStateError("; ".join(f"{name}: could not be made safe: {problem}" for name, problem in failed.items()))
+            if self.observer is not None:
+                self.observer.failed(unsafe)
+            raise unsafe
+        if self.observer is not None:
+            self.observer.made_safe()
+
+    def _make_safe(self, name: str) -> None:
+        """Down a ramp, if it has a slew limit; by way of a new connection, if the old one is gone."""
+        with contextlib.suppress(Exception):  # whatever fails on the way down, it is switched off at once
+            self._protection.down(name, lambda rows: self._set(name, *rows[name], RAMP_DWELL_S))
+        try:
+            self._rest(name)
+        except LinkError:
+            if self.recovery.most([name]):
+                self._bring_back(name)
+            else:  # being safe twice does no harm, whatever the bench file says
+                self.recovery.reconnect(name)
+            self._rest(name)
 
     def close(self) -> None:
         """Make everything safe and let go of it; a second call does nothing."""

@@ -6,22 +6,33 @@ import dataclasses
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from labonn.errors import BenchFileError
+from labonn.interlocks import Interlock
+from labonn.limitfile import JointLimit
+from labonn.patience import GuardianSettings
 from labonn.registry import load
-from labonn.units import parse_quantity
+from labonn.units import parse_quantity, parse_rate
 
-PORT_KEYS = ("driver", "link", "lower", "upper", "role")
-TOP_KEYS = ("bench", "ports", "nominal", "simulation")
+PORT_KEYS = ("driver", "link", "lower", "upper", "role", "reconnect", "slew")
+MOST_RECONNECTS = 100
+TOP_KEYS = ("bench", "ports", "nominal", "simulation", "limits", "interlocks", "guardian")
+LISTS = ("limits", "interlocks")
 
 
 @dataclass(frozen=True)
 class PortFile:
-    """One port as the bench file has it: its driver class, links, tighter limits (numbers or quantities), role and options."""
+    """One port as the bench file has it.
+
+    Attributes:
+        driver, driver_name, options: its class and keys. links: URLs. lower, upper: tighter limits, numbers or quantities.
+        role: "trigger" or None. reconnect: how often a broken connection is made again (labonn.recovery).
+        slew: how fast it may change (labonn.slews).
+    """
 
     name: str
     driver_name: str
@@ -31,6 +42,8 @@ class PortFile:
     upper: Any
     role: str | None
     options: Any
+    reconnect: int = 0
+    slew: Any = None
 
     def limits(self, unit: str, count: int, where: str) -> tuple[list[float] | None, list[float] | None]:
         """`lower` and `upper` in `unit`, one number a channel (or None where the file has none).
@@ -42,6 +55,10 @@ class PortFile:
             self.upper, unit, count, f"{where}: ports.{self.name}.upper"
         )
 
+    def rates(self, unit: str, count: int, where: str) -> list[float] | None:
+        """`slew` in `unit` a second, one number a channel; as `limits`."""
+        return _quantities(self.slew, unit, count, f"{where}: ports.{self.name}.slew", parse_rate)
+
 
 @dataclass(frozen=True)
 class BenchFile:
@@ -50,6 +67,7 @@ class BenchFile:
     Attributes:
         name: file name for messages. text: as read. ports: name -> PortFile, in the file's order.
         nominal: believed constants until a calibration measures them. simulation: read only in a dry run.
+        limits: joint ones, of several channels. interlocks: what stops a run. guardian: how patient it is.
     """
 
     name: str
@@ -57,6 +75,9 @@ class BenchFile:
     ports: Mapping[str, PortFile]
     nominal: Mapping[str, Any] = field(default_factory=dict)
     simulation: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[JointLimit, ...] = ()
+    interlocks: tuple[Interlock, ...] = ()
+    guardian: GuardianSettings = GuardianSettings()
 
 
 def read(path: Path) -> BenchFile:
@@ -81,7 +102,7 @@ def parse(text: str, name: str) -> BenchFile:
     except tomllib.TOMLDecodeError as problem:
         raise BenchFileError(f"{name}: not TOML: {problem}") from None
     problems: list[str] = [f"{name}: {p}" for p in unknown_keys(data, TOP_KEYS, "")]
-    for key in TOP_KEYS:
+    for key in (key for key in TOP_KEYS if key not in LISTS):
         if not isinstance(data.get(key, {}), dict):
             problems.append(f"{name}: {key}: a table is wanted, not {data[key]!r}")
             data[key] = {}
@@ -96,9 +117,37 @@ def parse(text: str, name: str) -> BenchFile:
     triggers = [port for port, table in data.get("ports", {}).items() if isinstance(table, dict) and table.get("role") == "trigger"]
     if data.get("ports") and len(triggers) != 1:
         problems.append(f'{name}: exactly one port must have role = "trigger", not {len(triggers)} {triggers or ""}'.rstrip())
+    limits, interlocks = (_tables(data, key, cls, name, problems) for key, cls in zip(LISTS, (JointLimit, Interlock), strict=True))
+    guardian = GuardianSettings()
+    try:
+        guardian = dataclass_from(GuardianSettings, data.get("guardian", {}), f"{name}: guardian")
+    except BenchFileError as problem:
+        problems.append(str(problem))
     if problems := problems or _wrongly_shared(ports, name):
         raise BenchFileError("\n".join(problems))
-    return BenchFile(name, text, ports, data.get("nominal", {}), data.get("simulation", {}))
+    return BenchFile(name, text, ports, data.get("nominal", {}), data.get("simulation", {}), limits, interlocks, guardian)
+
+
+def _tables(data: Mapping[str, Any], key: str, cls: Any, file: str, problems: list[str]) -> tuple[Any, ...]:
+    """Dataclasses from all tables of [[key]], which name ports of the file; what is wrong is added to `problems`."""
+    tables, found, known = data.get(key, []), [], list(data.get("ports", {}))
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        problems.append(f"{file}: {key}: [[{key}]] tables are wanted, not {_short(tables)}")
+        return ()
+    for number, table in enumerate(tables):
+        where, wanted = f"{file}: {key}[{number}]", "ports" if cls is JointLimit else "port"
+        try:
+            found.append(dataclass_from(cls, table, where))
+        except BenchFileError as problem:
+            problems.append(str(problem))
+            continue
+        named = getattr(found[-1], wanted)
+        for port in (named,) if isinstance(named, str) else (one.partition("/")[0] for one in named):
+            if known and port not in known:
+                near = difflib.get_close_matches(port, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"ports are {', '.join(known)}"
+                problems.append(f"{where}.{wanted}: no port is called {port!r}; {hint}")
+    return tuple(found)
 
 
 def _port(port: str, table: Any, file: str) -> PortFile:
@@ -119,15 +168,22 @@ def _port(port: str, table: Any, file: str) -> PortFile:
         problems.append(f'{where}.link: one URL or a list of them is wanted, such as "serial:///dev/ttyUSB0", not {link!r}')
     if table.get("role") not in (None, "trigger"):
         problems.append(f'{where}.role: {table["role"]!r} is not "trigger", the only role there is')
+    reconnect = table.get("reconnect", 0)
+    if type(reconnect) is not int or not 0 <= reconnect <= MOST_RECONNECTS:
+        problems.append(f"{where}.reconnect = {_short(reconnect)}: a whole number is wanted, 0 to {MOST_RECONNECTS}")
     for key in ("lower", "upper"):
         values = table.get(key, 0.0)
         if not all(type(value) in (int, float, str) for value in (values if isinstance(values, list) else [values])):
             problems.append(f'{where}.{key} = {_short(values)}: a quantity such as "4.0 V" or a number is wanted, or one a channel')
+    slews = table.get("slew", 0.0)
+    if not all(type(value) in (int, float, str) for value in (slews if isinstance(slews, list) else [slews])):
+        problems.append(f'{where}.slew = {_short(slews)}: a rate such as "0.5 V/s" is wanted, or one a channel')
     options, wrong = _validated(driver.Options, {k: v for k, v in table.items() if k in fields}, where)
     problems += [line for line, missing in wrong if not (missing and problems)]  # what is missing may be what was misspelt
     if problems:
         raise BenchFileError("\n".join(problems))
-    return PortFile(port, table["driver"], driver, links, table.get("lower"), table.get("upper"), table.get("role"), options)
+    lower, upper, role, slew = (table.get(key) for key in ("lower", "upper", "role", "slew"))
+    return PortFile(port, table["driver"], driver, links, lower, upper, role, options, reconnect, slew)
 
 
 def shared_urls(ports: Mapping[str, PortFile]) -> dict[str, list[PortFile]]:
@@ -199,14 +255,16 @@ def _validated(cls: Any, table: Mapping[str, Any], where: str) -> tuple[Any, lis
     return None, lines
 
 
-def _quantities(value: Any, unit: str, count: int, where: str) -> list[float] | None:
+def _quantities(
+    value: Any, unit: str, count: int, where: str, parsed: Callable[[Any, str], float] = parse_quantity
+) -> list[float] | None:  # fmt: skip
     if value is None:
         return None
     values = value if isinstance(value, list) else [value] * count
     if len(values) != count:
         raise BenchFileError(f"{where}: {len(values)} values for {count} channels; give one, or one a channel")
     try:
-        return [parse_quantity(v, unit) for v in values]
+        return [parsed(v, unit) for v in values]
     except ValueError as problem:
         raise BenchFileError(f"{where}: {problem}") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +12,13 @@ import numpy as np
 
 from labonn.benchfile import BenchFile, PortFile, read
 from labonn.channels import ChannelSpec, Floats
-from labonn.errors import LabonnError
+from labonn.clock import RealClock
+from labonn.errors import BenchFileError, LabonnError
 from labonn.opening import DryRun, joined, located, open_instrument, tightened
+from labonn.protection import Protection
 from labonn.sharing import LinkOf
 from labonn.sources import idealised, instrument_name, source_of
-from labonn.units import format_quantity
+from labonn.units import format_quantity, format_rate
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class CheckRow:
         port: its name, with the number of the instrument where the port has several. driver, link: as in the bench file.
         identity: what the instrument calls itself; "" if it was not reached. channels, unit, depth: of its spec.
         lower, upper: limits, the tightest of driver and bench file: one number for all channels, or their span as text.
-        error: what is wrong, or None.
+        error: what is wrong, or None. slew: units a second, as the limits; None: any.
+        rules: joint limits and interlocks that name the port first, in words.
     """
 
     port: str
@@ -40,6 +43,8 @@ class CheckRow:
     upper: float | str | None = None
     depth: int = 0
     error: str | None = None
+    slew: float | str | None = None
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,31 @@ def check_bench(path: Path | str, dry_run: bool = False, ideal: bool = False, se
     finally:
         if simulated is not None:
             simulated.close()
-    return [row for name, found in tasks.items() for row in _rows(file, file.ports[name], [task.result() for task in found])]
+    results = {name: [task.result() for task in found] for name, found in tasks.items()}
+    rows = {name: _rows(file, file.ports[name], found) for name, found in results.items()}
+    if not any(row.error for some in rows.values() for row in some):
+        _add_rules(file, results, rows)
+    return [row for some in rows.values() for row in some]
+
+
+def _add_rules(file: BenchFile, results: Mapping[str, Sequence[_Found]], rows: Mapping[str, list[CheckRow]]) -> None:
+    """What the bench file says of several ports, and what it watches: in the first row of the port that is named first."""
+    ports = {name: joined(file, file.ports[name], [f.device for f in found]) for name, found in results.items()}
+    devices, specs = ({name: pair[which] for name, pair in ports.items()} for which in (0, 1))
+    told: dict[str, list[str]] = {name: [] for name in ports}
+    for number, limit in enumerate(file.limits):
+        told[limit.ports[0].partition("/")[0]].append(f"limits[{number}]: {limit}")
+    for number, interlock in enumerate(file.interlocks):
+        told[interlock.port].append(f"interlocks[{number}]: {interlock}")
+    try:
+        slews = Protection(file, devices, specs, RealClock()).slews
+    except BenchFileError as problem:
+        first = next((name for name in ports if f"'{name}'" in str(problem) or f"ports.{name}." in str(problem)), next(iter(ports)))
+        rows[first][0] = replace(rows[first][0], error=str(problem))
+        return
+    for name, some in rows.items():
+        some[0] = replace(some[0], rules=tuple(told[name]))
+        some[:] = [replace(row, slew=_one(slews[name].rates, row.unit, format_rate)) if name in slews else row for row in some]
 
 
 def _found(port: PortFile, index: int, link_of: LinkOf) -> _Found:
@@ -122,6 +151,6 @@ def _told(port: str, problem: Exception | None) -> str | None:
     return str(located(port, problem)) if isinstance(problem, LabonnError) else f"{port}: {type(problem).__name__}: {problem}"
 
 
-def _one(bound: Floats, unit: str) -> float | str:
+def _one(bound: Floats, unit: str, text: Callable[[float, str], str] = format_quantity) -> float | str:
     low, high = float(bound.min()), float(bound.max())
-    return low if low == high else f"{format_quantity(low, unit)} … {format_quantity(high, unit)}"
+    return low if low == high else f"{text(low, unit)} … {text(high, unit)}"

@@ -18,6 +18,12 @@ class Device(Protocol):
     A sequenced actuator or a detector that can be fired several times after one `arm` says how often by an attribute `most_bursts`
     (absent: once). Its `arm` then takes `bursts`: every `fire` plays the whole order, or records `shots` rows; the record holds
     all bursts, and `fetch` gives them one after another. The bench sets held ports between bursts, and passes `bursts` only if above 1.
+
+    An actuator that can tell whether it did what it was told has `confirm()`, which raises UnknownStateError if it did not, or is no longer
+    what it was set to; the bench calls it before it believes a plan's result. `fired(bursts)` tells a sequenced one that the trigger came.
+
+    A sequenced actuator whose outputs are at the safe level whenever no shot is played has an attribute `dark_between` that is true;
+    of any other the bench takes for granted that it keeps one of its rows.
     """
 
     Options: ClassVar[type]

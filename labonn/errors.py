@@ -49,6 +49,14 @@ class DesyncError(LinkError):
     """A reply that does not belong to the request: late, foreign, doubled, truncated or malformed."""
 
 
+class CalibrationError(LabonnError):
+    """A calibration failed, is corrupt, or does not belong to what it was to be used on."""
+
+
+class RecordError(LabonnError):
+    """The record of a run cannot be written any more, or cannot be read."""
+
+
 class InstrumentError(LabonnError):
     """The instrument answered, but not with what was asked."""
 
@@ -65,5 +73,13 @@ class ReadingError(InstrumentError):
     """A detector gave something that cannot be a reading: not a number, or the same for all light."""
 
 
+class InterlockError(InstrumentError):
+    """A reading or a temperature that the bench file watches left its range; the bench was made safe."""
+
+
 class UnknownStateError(InstrumentError):
     """Read-back differs from what was set, or cannot be had: do not trust the output."""
+
+
+class LeaseError(LabonnError):
+    """The bench is another client's, or no longer this one's; the message says whose, or who took it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,10 @@ class JoinedActuator(_Joined):
 
     def __init__(self, devices: Sequence[Any]) -> None:
         super().__init__(devices)
+        self.dark_between = all(getattr(d, "dark_between", False) for d in devices)
         self._bank: Bank | None = None
         self._parts: list[Bank] = []
-        self._differ: Callable[[int, int], list[int]] = lambda old, new: []
+        self._owners: list[list[int]] = []  # of a bank of changes: the devices of every row
         self._turn = list(range(len(self.devices)))  # devices that the next `arm` is for
         self._loaded, self._shown = -1, -1  # rows of a held port; -1: unknown
 
@@ -44,8 +46,9 @@ class JoinedActuator(_Joined):
         """Every instrument gets its part of the limits."""
         self._forget()
         for device, part in self._slices():
-            own = device.spec
-            device.prepare(own.tighten(spec.lower[part], spec.upper[part], "bench file"))
+            lower_rule, upper_rule = (_of_part(rules, part) for rules in (spec.lower_rule, spec.upper_rule))
+            lower, upper = spec.lower[part], spec.upper[part]
+            device.prepare(replace(device.spec, lower=lower, upper=upper, lower_rule=lower_rule, upper_rule=upper_rule))
 
     def load(self, bank: Bank | None, order: Ints, dwell_s: float) -> None:
         """Every instrument gets its columns, a sparse bank's in the same form."""
@@ -55,6 +58,16 @@ class JoinedActuator(_Joined):
         self._forget()
         for device, part in self._slices():
             device.load(None if bank is None else columns_of(bank, part.start, part.stop), order, dwell_s)
+
+    def fired(self, bursts: int) -> None:
+        """Those that want to know that the trigger has come are told."""
+        for device in self.devices:
+            if hasattr(device, "fired"):
+                device.fired(bursts)
+
+    def confirm(self) -> None:
+        """Ask those that can tell."""
+        every([device for device in self.devices if hasattr(device, "confirm")], lambda device: device.confirm())
 
     def arm(self, bursts: int = 1) -> None:
         """Arm all, or those whose row has changed."""
@@ -75,8 +88,9 @@ class JoinedActuator(_Joined):
         shown = self._shown if bank is self._bank else -1
         self._forget()
         if bank is not self._bank:
-            slices = [part for _, part in self._slices()]
-            self._parts, self._differ = [columns_of(bank, part.start, part.stop) for part in slices], self._differing(bank, slices)
+            self._parts, self._owners = [columns_of(bank, part.start, part.stop) for _, part in self._slices()], []
+            if isinstance(bank, Changes):
+                self._owners = (np.searchsorted(self._edges, bank.channels, side="right") - 1).tolist()
             self._bank = bank
         if len(order) == 1:
             self._loaded = int(order[0])
@@ -85,14 +99,14 @@ class JoinedActuator(_Joined):
         for index in self._turn:
             self.devices[index].load(self._parts[index], order, dwell_s)
 
-    def _differing(self, bank: Bank, slices: Sequence[slice]) -> Callable[[int, int], list[int]]:
-        """Gives the devices in whose channels two rows of the bank may differ."""
+    def _differ(self, old: int, new: int) -> list[int]:
+        """The devices in whose channels two rows of the bank may differ."""
+        bank = self._bank
         if isinstance(bank, Changes):
-            owners = (np.searchsorted(self._edges, bank.channels, side="right") - 1).tolist()
-            return lambda old, new: sorted({*owners[old], *owners[new]})
+            return sorted({*self._owners[old], *self._owners[new]})
         if isinstance(bank, np.ndarray):
-            return lambda old, new: [i for i, part in enumerate(slices) if not np.array_equal(bank[old, part], bank[new, part])]
-        return lambda old, new: list(range(len(slices)))
+            return [i for i, (_, part) in enumerate(self._slices()) if not np.array_equal(bank[old, part], bank[new, part])]
+        return list(range(len(self.devices)))
 
     def _forget(self) -> None:
         self._turn, self._loaded, self._shown = list(range(len(self.devices))), -1, -1
@@ -127,6 +141,10 @@ class JoinedDetector(_Joined):
     def saturated(self, count: int) -> None:
         for device in self.devices:
             device.saturated = count
+
+
+def _of_part(rules: tuple[str, ...], part: slice) -> tuple[str, ...]:
+    return rules if len(rules) == 1 else rules[part]
 
 
 def every(devices: Sequence[Any], action: Any) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from labonn.benchfile import BenchFile, PortFile
 from labonn.channels import ChannelSpec
 from labonn.clock import Clock
 from labonn.devices import Actuator, Trigger
-from labonn.errors import BenchFileError, LabonnError
+from labonn.errors import BenchFileError, DesyncError, LabonnError
+from labonn.faults import Fault
 from labonn.joined import JoinedActuator, JoinedDetector, every
+from labonn.recovery import ReturningLink
 from labonn.sharing import LinkOf
-from labonn.sources import DryRun, SdkCalls, idealised, instrument_name, source_of
+from labonn.sources import DryRun, SdkCalls, idealised, instrument_name, source_of, world_of
 
 __all__ = ["DryRun", "Opened", "open_ports"]
 
@@ -28,7 +32,8 @@ class Opened:
 
     Attributes:
         devices, specs: by port. links: all of them. clock: the bench's. simulated: the simulated bench or tape, if it is one.
-        endings: what else there is to end, last.
+        endings: what else there is to end, last. earlier: exchanges of earlier sessions of the run.
+        world: "" for the lab, which simulated bench and seed it is, or None for a tape, which may have been either.
     """
 
     devices: dict[str, Any]
@@ -37,11 +42,20 @@ class Opened:
     clock: Clock
     simulated: Any = None
     endings: list[Any] = field(default_factory=list)
+    earlier: int = 0
+    world: str | None = ""
 
     @property
     def exchanges(self) -> int:
         """Requests sent so far over all links."""
-        return sum(link.exchanges for link in self.links)
+        return self.earlier + int(sum(link.exchanges for link in self.links))
+
+    def refault(self, faults: Iterable[Fault]) -> None:
+        """From now on the simulated bench has these faults, and none that were to come."""
+        if hasattr(self.simulated, "calm"):
+            self.simulated.calm()
+        for fault in faults:
+            self.simulated.inject(fault)
 
     def close(self) -> None:
         """Close devices, then the simulated bench, then the tape."""
@@ -69,9 +83,35 @@ def open_instrument(port: PortFile, index: int, link_of: LinkOf, links: list[Any
     try:
         link = link_of(port, index)
         links.append(link if hasattr(link, "exchanges") else SdkCalls(link))
-        return port.driver(links[-1], port.options, name)
+        if not port.reconnect and not hasattr(link, "reconnect"):
+            return port.driver(links[-1], port.options, name)
+        returning = ReturningLink(link, port, index, name)
+        links[-1] = returning
+        returning.carry(identified(port, returning, name, hasattr(link, "exchange")))
+        return returning.device
     except LabonnError as problem:
         raise located(name, problem) from problem
+
+
+def identified(port: PortFile, link: Any, name: str, twice: bool) -> Any:
+    """The driver on this link.
+
+    Args:
+        twice: read what it believes for as long as it is open twice, from an instrument whose replies have no checksums.
+
+    Raises:
+        DesyncError: it was told two things: one of the replies was garbled on its way.
+    """
+    first = port.driver(link, port.options, name)
+    if not twice:
+        return first
+    second = port.driver(link, port.options, name)
+    if first.identity != second.identity:
+        raise DesyncError(f"{name}: asked twice, it is {first.identity!r} and {second.identity!r}: a reply was garbled on its way")
+    bounds = [[spec.lower, spec.upper, spec.step, [len(spec), spec.depth]] for spec in (first.spec, second.spec)]
+    if not all(np.array_equal(one, two) for one, two in zip(*bounds, strict=True)):
+        raise DesyncError(f"{name}: asked twice, {first.identity} has two different limits: a reply was garbled on its way")
+    return second
 
 
 def joined(file: BenchFile, port: PortFile, devices: list[Any]) -> tuple[Any, ChannelSpec]:
@@ -99,8 +139,8 @@ def noted(problem: BaseException) -> Iterator[None]:
 
 def _recorded(path: Path, file: BenchFile, link_of: LinkOf, opened: Opened) -> LinkOf:
     """`link_of` with everything that passes written on a tape, and the bench's clock too."""
-    from labonn.runs import versions
     from labonn.tapes.recording import RecordedClock, Recorder
+    from labonn.versions import versions
 
     tape = Recorder(path, file.name, versions(), opened.clock)
     opened.clock = RecordedClock(tape, opened.clock)
@@ -120,7 +160,7 @@ def open_ports(file: BenchFile, dry_run: DryRun | None, record: Path | None = No
     if dry_run is not None and dry_run.ideal:
         file = idealised(file)
     link_of, clock, simulated = source_of(file, dry_run, replay)
-    opened = Opened({}, {}, [], clock, simulated)
+    opened = Opened({}, {}, [], clock, simulated, world=world_of(file, dry_run, replay))
     tasks: dict[str, Future[tuple[Any, ChannelSpec, list[Any]]]] = {}
     try:
         if record is not None:

@@ -58,6 +58,16 @@ def source_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = Non
     return SharedLinks(file.ports, lambda port, index: connect(f"sim://{port.name}/{index}", simulated.link)).link, clock, simulated
 
 
+def world_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = None) -> str | None:
+    """What is measured in one world does not hold in another: "" in the lab, else which simulated bench; None for a tape of either."""
+    if replay is not None:
+        return None
+    if dry_run is None:
+        return ""
+    seed = file.simulation.get("seed", 0) if dry_run.seed is None else dry_run.seed
+    return f"simulated bench {file.simulation.get('bench')}, seed {seed}{', ideal' if dry_run.ideal else ''}"
+
+
 def idealised(file: BenchFile) -> BenchFile:
     """The file with every converter at as many bits as its protocol can carry (the driver's `most_bits`)."""
     ports = {
@@ -75,11 +85,16 @@ def link_options(port: PortFile) -> dict[str, Any]:
 class SdkCalls:
     """An instrument's function table that counts its calls, as links count their exchanges."""
 
+    unsaved = ("_calls",)
+
     def __init__(self, table: Any) -> None:
         self._table = table
         self.exchanges = 0
 
     def __getattr__(self, name: str) -> Any:
+        calls = self.__dict__.setdefault("_calls", {})
+        if name in calls:
+            return calls[name]
         found = getattr(self._table, name)
         if not callable(found):
             return found
@@ -88,7 +103,7 @@ class SdkCalls:
             self.exchanges += 1
             return found(*args, **kwargs)
 
-        self.__dict__[name] = call
+        calls[name] = call
         return call
 
 

@@ -18,6 +18,7 @@ nm = 1e-9
 um = 1e-6
 
 _PREFIXES = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_TIMES = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 
 
@@ -47,16 +48,35 @@ def parse_quantity(text: str | float, unit: str) -> float:
     raise ValueError(f"{text!r} is in {written!r}, not in {unit}")
 
 
+def parse_rate(text: str | float, unit: str) -> float:
+    """The value of `text` in `unit` a second: "0.5 V/s", "10 degC/min", "1 V/us"; a bare number counts as `unit` a second.
+
+    Raises:
+        ValueError: not a finite number, another unit, or not over a time.
+    """
+    quantity, slash, time = text.rpartition("/") if isinstance(text, str) else (text, "", "s")
+    if isinstance(text, str) and not slash:
+        quantity, time = text, "s" if text.strip()[-1:].isdigit() else ""
+    if time.strip() not in _TIMES:
+        raise ValueError(f'{text!r} is not a rate; write for instance "0.5 {unit}/s" or "10 {unit}/min"')
+    return parse_quantity(quantity, unit) / _TIMES[time.strip()]
+
+
 def format_quantity(value: float, unit: str, digits: int = 6) -> str:
     """`value` with at most so many digits and a readable prefix: 0.0042 A -> "4.2 mA"."""
     if unit in ("1", ""):
         return f"{value:.{digits}g}"
-    if unit == "degC" or value == 0 or not math.isfinite(value):
+    if unit in ("degC", "dB") or value == 0 or not math.isfinite(value):
         return f"{value:.{digits}g} {unit}"
     for prefix in ("G", "M", "k", "", "m", "u", "n"):
         if abs(value) >= _PREFIXES[prefix] * (1 - 1e-9):
             return f"{value / _PREFIXES[prefix]:.{digits}g} {prefix}{unit}"
     return f"{value:.{digits}g} {unit}"
+
+
+def format_rate(value: float, unit: str) -> str:
+    """`value` a second: "0.5 V/s"; degrees a minute, as ovens have them."""
+    return f"{format_quantity(60 * value, unit)}/min" if unit == "degC" else f"{format_quantity(value, unit)}/s"
 
 
 def format_range(low: float, high: float, unit: str) -> str:

@@ -10,7 +10,7 @@ from labonn.cli import HINT
 from labonn.cli.parser import Parser, seed
 from labonn.cli.stopping import Stopping
 from labonn.errors import BenchFileError
-from labonn.units import format_quantity
+from labonn.units import format_quantity, format_rate
 
 
 def command(arguments: list[str], stop: Stopping) -> int:
@@ -55,11 +55,15 @@ def _print_table(rows: list[Any]) -> None:
         cells = (row.port, row.identity or f"{row.driver}: no answer", "", "", "") if row.error else _cells(row)
         table.add_row(*map(escape, cells))
     console().print(table)
+    for row in rows:
+        for rule in row.rules:
+            console().print(rule, markup=False)
 
 
 def _cells(row: Any) -> tuple[str, str, str, str, str]:
     limits = f"{_quantity(row.lower, row.unit)} to {_quantity(row.upper, row.unit)}"
-    return row.port, row.identity, str(row.channels), limits, str(row.depth)
+    slew = "" if row.slew is None else f", {row.slew if isinstance(row.slew, str) else format_rate(row.slew, row.unit)}"
+    return row.port, row.identity, str(row.channels), limits + slew, str(row.depth)
 
 
 def _quantity(value: Any, unit: str) -> str:

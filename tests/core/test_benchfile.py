@@ -55,10 +55,10 @@ def test_the_bench_files_that_are_shipped_and_made_are_good(sizes: list[int]) ->
     ("text", "line"),
     [
         (ADC + "chanels = 8\n", "lab.toml: ports.out.chanels = 8: unknown key; did you mean 'channels'?"),
-        (ADC + "colour = 3\n", "lab.toml: ports.out.colour = 3: unknown key; allowed are driver, link, lower, upper, role, channels, bits, "
-         "full_scale_v, depth"),
+        (ADC + "colour = 3\n", "lab.toml: ports.out.colour = 3: unknown key; allowed are driver, link, lower, upper, role, reconnect, "
+         "slew, channels, bits, full_scale_v, depth"),
         (ADC + "[simulations]\nseed = 3\n", "lab.toml: simulations = {'seed': 3}: unknown key; did you mean 'simulation'?"),
-        (ADC + "[zzz]\n", "lab.toml: zzz = {}: unknown key; allowed are bench, ports, nominal, simulation"),
+        (ADC + "[zzz]\n", "lab.toml: zzz = {}: unknown key; allowed are bench, ports, nominal, simulation, limits, interlocks, guardian"),
         (ADC.replace("= 4", '= "4"'), "lab.toml: ports.out.channels = '4': Input should be a valid integer"),
         (ADC.replace("= 4", "= true"), "lab.toml: ports.out.channels = True: Input should be a valid integer"),
         (ADC.replace("= 4", "= 4.0"), "lab.toml: ports.out.channels = 4.0: Input should be a valid integer"),

@@ -28,7 +28,7 @@ READING = {  # what each protocol may be asked without changing an output, a lim
     "qontrol": rb"id\?|nup=0|nupall\?|vfull\?|ifull\?",
     "meerstetter": rb"#[0-9A-F]{6}\?(IF|VR|VL).*",
 }
-TALK = ("_buffer", "_last", "_session", "_open", "_overflowed", "_unasked", "talks")
+TALK = ("_buffer", "_last", "_session", "_sessions", "_sessions", "_open", "_overflowed", "_unasked", "talks")
 
 
 class Watched:

@@ -8,17 +8,20 @@ import dataclasses
 import json
 import math
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labonn.errors import LabonnError
+from labonn.errors import LabonnError, RecordError
 from labonn.progress import Mode, Progress
+from labonn.versions import versions
+
+if TYPE_CHECKING:
+    from labonn.bench import Bench
+    from labonn.checkpoints import Orders
+    from labonn.record.recorder import Recorder
 
 Arrays = Callable[[], Mapping[str, Any]]
 
@@ -29,14 +32,18 @@ class Run:
     Files:
         settings.json: procedure, command line, options, seed, versions, dry_run, ideal, the bench file's name. Written first.
         bench.toml: the bench file, byte for byte as it was used.
+        record.sqlite: everything, step by step (labonn.record), from when a bench is observed.
         metrics.jsonl: one JSON object an epoch (or whatever the procedure counts in), flushed line by line.
         metrics.csv: the same, written at the end.
-        events.log: UTC time and text, a line each.
+        events.log: UTC time and text, a line each; the record has them too, and these are left should it break.
         <name>.npz: arrays (weights); <name>.png: figures. Both appear whole or not at all.
         result.json: what the procedure returned, and how the run ended: "finished", "interrupted" or "failed". Written last.
 
     Attributes:
         folder: where it is. procedure: name. seed: for the procedure's own random numbers. mode: how progress is shown.
+        orders: what is wanted of checkpoints; None: nothing.
+        reopened: of an earlier session, and not taken up yet: what that left is not touched.
+        record: what is written into record.sqlite; None: no bench is observed.
     """
 
     def __init__(self, folder: Path, procedure: str, seed: int = 0, mode: Mode = "auto") -> None:
@@ -44,6 +51,9 @@ class Run:
         self._rows: list[dict[str, Any]] = []
         self._kept: dict[str, Arrays] = {}
         self._made_parent = False
+        self.orders: Orders | None = None
+        self.reopened = False
+        self.record: Recorder | None = None
 
     @classmethod
     def create(cls, out: Path, procedure: str, settings: Mapping[str, Any], *, seed: int = 0, mode: Mode = "auto") -> Run:
@@ -74,19 +84,58 @@ class Run:
         """A whole file, at once."""
         return self._whole(name, lambda part: part.write_bytes(content))
 
+    def observe(self, bench: Bench) -> None:
+        """Write down from now on, in record.sqlite, what this bench does.
+
+        Raises:
+            RecordError: no record can be written there.
+        """
+        from labonn.record.recorder import Recorder
+
+        settings = json.loads(self.path("settings.json").read_text(encoding="utf-8"))
+        about = {"bench_file": self.path("bench.toml").read_text(encoding="utf-8"), "calibrations": [], **settings, "settings": settings}
+        self.record = bench.observer = Recorder(self.folder, bench, about)
+        self.record.hardware("start")
+        self.record.flush()
+
+    def step(self, number: int, **metrics: Any) -> None:
+        """Step `number` is done: its numbers go on record, with all that was played for it."""
+        if self.record is not None:
+            self.record.step(number, metrics)
+
     def metrics(self, row: Mapping[str, Any]) -> None:
         """Append one row of numbers; on the disk when this returns."""
         self._rows.append({key: plain(value) for key, value in row.items()})
         self._append("metrics.jsonl", json.dumps(self._rows[-1], allow_nan=False))
+        if self.record is not None:
+            self.record.report(self._rows[-1])
+
+    def take_up(self, step: int) -> None:
+        """Go on in this folder after that step: what metrics were written after the checkpoint is measured again."""
+        if self.record is not None:
+            self.record.resumed(step, len(self._rows))
+        self.write_text("metrics.jsonl", "".join(f"{json.dumps(row, allow_nan=False)}\n" for row in self._rows))
+        self.reopened = False
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Replace settings.json."""
+        self.write_text("settings.json", _json(settings))
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The metrics so far."""
         return self._rows
 
-    def event(self, text: str) -> None:
-        """Note something that happened, with the time."""
+    def event(self, text: str, level: str = "info") -> None:
+        """Note something that happened, with the time; `level` is "info", "warning" or "error"."""
         self._append("events.log", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z {text.replace(chr(10), ' | ')}")
+        if self.record is not None:
+            self.record.event(text, level)
+
+    def fail(self, problem: BaseException) -> None:
+        """This is what ends the run."""
+        if self.record is not None:
+            self.record.error(problem)
 
     def save_arrays(self, name: str, **arrays: Any) -> Path:
         """`arrays` as <name>.npz; an older one of this run is replaced only once the new one is whole."""
@@ -107,11 +156,21 @@ class Run:
         self._kept[name] = arrays
 
     def progress(self, total_steps: int, unit: str = "epoch") -> Progress:
-        """A progress display as this run's command line wants it."""
+        """A progress display as this run's command line wants it; what is played from now on are steps."""
+        if self.record is not None:
+            self.record.part()
         return Progress(total_steps, self.mode, title=self.procedure, unit=unit)
 
     def finish(self, result: Any = None, status: str = "finished", problem: str | None = None) -> None:
-        """Write what was kept, metrics.csv and result.json."""
+        """Write what was kept, metrics.csv and result.json, and end the record."""
+        try:
+            if not self.reopened:
+                self._finish(result, status, problem)
+        finally:
+            if self.record is not None:
+                self.record.finish(status, problem, result)
+
+    def _finish(self, result: Any, status: str, problem: str | None) -> None:
         try:
             for name, arrays in self._kept.items():
                 self.save_arrays(name, **arrays())
@@ -122,6 +181,8 @@ class Run:
 
     def discard(self) -> None:
         """Remove the folder of a run that never began, and the folder above if it was made for it."""
+        if self.reopened:
+            return
         shutil.rmtree(self.folder)
         if self._made_parent:
             with contextlib.suppress(OSError):
@@ -135,8 +196,11 @@ class Run:
             writer.writerows(self._rows)
 
     def _append(self, name: str, line: str) -> None:
-        with self.path(name).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with self.path(name).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as problem:
+            raise RecordError(f"{self.path(name)}: cannot be written: {problem.strerror or problem}") from problem
 
     def _whole(self, name: str, write: Callable[[Path], object]) -> Path:
         """The temporary name keeps the ending, which tells some writers the format."""
@@ -144,6 +208,8 @@ class Run:
         try:
             write(part)
             os.replace(part, path)
+        except OSError as problem:
+            raise RecordError(f"{path}: cannot be written: {problem.strerror or problem}") from problem
         finally:
             part.unlink(missing_ok=True)
         return path
@@ -174,17 +240,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a result."""
-    found = {"python": platform.python_version(), "platform": f"{sys.platform} {platform.machine()}"}
-    for package in ("labonn", "numpy", "scipy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
 
 
 def _json(value: Mapping[str, Any]) -> str:

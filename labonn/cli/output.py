@@ -31,11 +31,12 @@ def result_lines(result: Any) -> list[str]:
 def _row(key: str, value: Any) -> tuple[str, str | None]:
     """Label and text; names that end in _s are seconds, as everywhere in the project."""
     if key.endswith("_s") and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return key.removesuffix("_s").replace("_", " "), _duration(float(value))
+        return key.removesuffix("_s").replace("_", " "), duration(float(value))
     return key.replace("_", " "), _short(value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, in two numbers at most."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labonn.errors import LabonnError
+from labonn.errors import LabonnError, RecordError
 from labonn.figures import training_figure
 from labonn.progress import Progress
 from labonn.runs import Run, plain
@@ -82,7 +82,7 @@ def test_a_write_that_fails_leaves_the_older_file_and_no_litter(tmp_path: Path) 
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RecordError, match=r"curve.png: cannot be written: disk full"):
         run.save_figure("curve", fails)
     assert (run.folder / "curve.png").read_bytes() == b"first"
     assert files(run) == ["curve.png", "settings.json"]

@@ -70,7 +70,8 @@ def load_memories(objective: OnChip, pictures: Pictures) -> Plan:
     optics, start = objective.optics, np.zeros(1, np.int64)
     first = yield ShotTable({}, dwell_s=objective.slots.dwell_s, read=("output",), shots=1)
     objective.dtype = np.float64 if first["output"].dtype == np.float64 else np.float32
-    objective.images_shown = pictures.fields.astype(objective.dtype)
+    objective.images_shown = pictures.fields.astype(objective.dtype, copy=False)
+    objective.images_shown.flags.writeable = False
     banks: dict[str, Any] = {"input": optics.modulator.volts(objective.images_shown)}
     if optics.design.activation == "board":
         banks["activation"] = optics.board_table().astype(objective.dtype)

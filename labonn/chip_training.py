@@ -18,6 +18,7 @@ from labonn.shots import Ints, Readings, ShotTable
 Plan = Generator[ShotTable, Readings, Any]
 TRAINED = ("theta", "all")
 STEPS = {"pt": 0.04, "rotation": 0.2, "mzi": 0.2}  # rad, of perturbations
+PROBED = 64  # of them that a probe has
 CHECKED = 2000  # validation images after a stretch of steps
 
 
@@ -54,7 +55,7 @@ class Pictures:
     """Images as they lie in the input memory, one part after the other.
 
     Attributes:
-        fields: (n, N0) from 0 to 1. labels: (n,). train, validation, test: rows of each part.
+        fields: (n, N0) from 0 to 1. labels: (n,). train, validation, test: rows of each part. All become read-only.
     """
 
     fields: Floats
@@ -62,6 +63,32 @@ class Pictures:
     train: Ints
     validation: Ints
     test: Ints
+
+    def __post_init__(self) -> None:
+        for array in (self.fields, self.labels, self.train, self.validation, self.test):
+            array.flags.writeable = False
+
+
+@dataclass
+class Stretch:
+    """Steps since the last report: of each the loss, the rms of its standard errors and of its gradient."""
+
+    losses: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Probe:
+    """What a later session compares its light with.
+
+    Attributes:
+        theta: (P,) that was set. rows: images. outputs: (n, N2) measured.
+    """
+
+    theta: Floats
+    rows: Ints
+    outputs: Floats
 
 
 @dataclass
@@ -98,6 +125,7 @@ class ChipTraining:
     Attributes:
         objective: the chip. pictures, settings: what and how. grown: the result so far. method: makes a gradient at parameters.
         peaks: port -> largest volts seen, for its range. moved: (P,) parameters that are trained. began_s: bench second of the first step.
+        current: steps since the last report. probe: newest.
     """
 
     objective: OnChip
@@ -111,6 +139,8 @@ class ChipTraining:
         if self.settings.batch > len(self.pictures.train):
             raise ProcedureError(f"--batch {self.settings.batch}: there are {len(self.pictures.train)} training images")
         self.began_s, self._time_s, self._clock = 0.0, 0.0, _no_clock
+        self.current = Stretch()
+        self.probe: Probe | None = None
         self.optimizer: Optimizer = BY_NAME[self.settings.optimizer](self._rate)
         self.state = self.optimizer.init([self.grown.theta])
         self._rng = np.random.default_rng([self.settings.seed, 1])
@@ -159,30 +189,31 @@ class ChipTraining:
     def stretch(self, watch: Callable[[Grown, float], None], clock: Callable[[], float]) -> Plan:
         """Steps up to the next report, then validation images; the record is added to `grown.metrics`.
 
+        A stretch that is under way (`current`) goes on: all that counts is in the training whenever `watch` is called.
+
         Args:
             watch: called after every step with the mean loss of the stretch so far. clock: bench seconds.
         """
-        settings, grown, losses, errors, norms = self.settings, self.grown, [], [], []
+        settings, grown, now = self.settings, self.grown, self.current
         if not grown.steps and not self._time_s:
             self.began_s = clock()
-        for _ in range(settings.report):
-            if self.over():
-                break
+        while len(now.losses) < settings.report and not self.over():
             estimate = yield from self.step()
-            losses.append(estimate.loss)
-            errors.append(float(np.sqrt(np.mean(estimate.standard_error[self.moved] ** 2))))
-            norms.append(float(np.sqrt(np.mean(estimate.gradient[self.moved] ** 2))))
-            watch(grown, float(np.mean(losses)))
+            now.losses.append(estimate.loss)
+            now.errors.append(float(np.sqrt(np.mean(estimate.standard_error[self.moved] ** 2))))
+            now.norms.append(float(np.sqrt(np.mean(estimate.gradient[self.moved] ** 2))))
+            watch(grown, float(np.mean(now.losses)))
         epoch = grown.steps * settings.batch / len(self.pictures.train)
-        record = {"epoch": epoch, "steps": grown.steps, "train_loss": float(np.mean(losses))}
-        record["validation_accuracy"] = yield from self.accuracy(grown.theta, self.pictures.validation[:CHECKED])
-        record |= {"gradient_rms": float(np.mean(norms)), "standard_error_rms": float(np.mean(errors))}
+        record = {"epoch": epoch, "steps": grown.steps, "train_loss": float(np.mean(now.losses))}
+        record["validation_accuracy"] = yield from self._validated()
+        record |= {"gradient_rms": float(np.mean(now.norms)), "standard_error_rms": float(np.mean(now.errors))}
         at_limit = (grown.theta <= self.objective.lower) | (grown.theta >= self.objective.upper)
         record["at_limit"] = int(np.count_nonzero(at_limit & self.moved))
         record |= {"settings": self.objective.settings, "shots": self.objective.shots, "bench_time_s": clock()}
         grown.metrics.append(record)
         if record["validation_accuracy"] > grown.best_accuracy:
             grown.best, grown.best_accuracy, grown.best_step = grown.theta.copy(), record["validation_accuracy"], grown.steps
+        self.current = Stretch()
 
     def agreement(self) -> Plan:
         """The gradient at the best parameters by the training's method against central differences with 8 repeats: cosine and lengths."""
@@ -197,7 +228,9 @@ class ChipTraining:
         found = {"gradient_cosine": cosine, "gradient_norm": norms[0], "central_norm": norms[1]}
         return found | {"gradient_error": float(np.linalg.norm(mine.standard_error[self.moved]))}
 
-    def accuracy(self, theta: Floats, rows: Ints) -> Plan:
-        """Fraction of images whose largest output is the right one."""
-        outputs = yield from self.objective.images(theta, rows)
+    def _validated(self) -> Plan:
+        """Fraction of validation images whose largest output is the right one; some outputs become the probe."""
+        rows = self.pictures.validation[:CHECKED]
+        outputs = yield from self.objective.images(self.grown.theta, rows)
+        self.probe = Probe(self.grown.theta.copy(), rows[:PROBED], outputs[:PROBED].copy())
         return float(np.mean(outputs.argmax(axis=1) == self.pictures.labels[rows]))

@@ -41,6 +41,10 @@ class RealClock:
         if seconds > 0:
             time.sleep(seconds)
 
+    def go_on_from(self, seconds: float) -> None:
+        """Count what an earlier session took as well."""
+        self._start -= seconds
+
 
 class SimulatedClock:
     """Time that passes only when somebody waits or an instrument is busy; nobody sleeps unless `pace` does.

@@ -27,7 +27,7 @@ class Progress:
         self._stream = stream if stream is not None else sys.stderr
         self._mode: Mode = ("live" if self._stream.isatty() else "plain") if mode == "auto" else mode
         self._total, self._title, self._unit = total_steps, title, unit
-        self._step = self._shots = 0
+        self._step = self._shots = self._first_shots = 0
         self._first_step: int | None = None
         self._epoch: int | None = None
         self._values: dict[str, float] = {}
@@ -41,6 +41,10 @@ class Progress:
             self._bar, self._task = _rich_bar(self._total, self._stream)
             self._bar.start()
         return self
+
+    def go_on_from(self, step: int, shots: int) -> None:
+        """Steps and shots of an earlier session, which took no time of this one."""
+        self._first_step, self._first_shots = step, shots
 
     def update(self, step: int, shots: int, *, loss: float | None = None, accuracy: float | None = None, epoch: int | None = None) -> None:
         """Tell how far the run is.
@@ -87,7 +91,7 @@ class Progress:
             parts.append(f"loss {self._values['loss']:.4g}")
         if "accuracy" in self._values:
             parts.append(f"accuracy {100 * self._values['accuracy']:.1f} %")
-        return ", ".join([*parts, f"{_thousands(self._shots / elapsed_s)} shots/s"])
+        return ", ".join([*parts, f"{_thousands((self._shots - self._first_shots) / elapsed_s)} shots/s"])
 
     def _left_s(self) -> float:
         done = self._step - (self._first_step or 0)

@@ -55,7 +55,7 @@ class Digits:
     """Images for training, validation and test, one after the other as they lie in the input memory.
 
     Attributes:
-        images: (N, N0) uint8. labels: (N,). train, validation, test: rows of each part.
+        images: (N, N0) uint8. labels: (N,). train, validation, test: rows of each part. All become read-only.
     """
 
     images: NDArray[np.uint8]
@@ -63,6 +63,10 @@ class Digits:
     train: Ints
     validation: Ints
     test: Ints
+
+    def __post_init__(self) -> None:
+        for array in (self.images, self.labels, self.train, self.validation, self.test):
+            array.flags.writeable = False
 
 
 @dataclass
@@ -89,7 +93,36 @@ class Learned:
             self.best = [weight.copy() for weight in self.weights]
 
 
+@dataclass
+class Pass:
+    """One pass over the training images that is under way.
+
+    Attributes:
+        order: rows of the images. done: how many of them. losses, hits: sums so far. refit: whether ranges are to be fitted again now.
+    """
+
+    order: Ints
+    done: int = 0
+    losses: float = 0.0
+    hits: int = 0
+    refit: bool = False
+
+
+@dataclass
+class Probe:
+    """What a later session compares its light with.
+
+    Attributes:
+        weights: that were shown. rows: images. outputs: (n, N_L) measured.
+    """
+
+    weights: list[Floats]
+    rows: Ints
+    outputs: Floats
+
+
 COOL_C = 30.0  # a temperature that an oven reaches from either side, with an optical depth below 1
+PROBED = 64  # validation images of a probe
 TARGET_IMAGES = 512  # from which the targets of an optical error are measured, every epoch
 EARLY_STEPS = (10, 30, 100, 300)  # fields grow fast at first: ranges are fitted again then, later once an epoch
 FitRanges = Callable[[dict[str, Floats]], None]
@@ -177,7 +210,7 @@ class Training:
 
     Attributes:
         network: of a bench that has been warmed up. digits, settings: what and how. learned: the result so far.
-        optimizer, state: and its state. rng: of the order of images.
+        optimizer, state: and its state. rng: of the order of images. current: the pass under way. probe: newest.
     """
 
     network: Network
@@ -187,6 +220,8 @@ class Training:
     optimizer: Optimizer
     state: Any
     rng: np.random.Generator
+    current: Pass | None = None
+    probe: Probe | None = None
 
     @classmethod
     def start(cls, network: Network, digits: Digits, settings: Settings, learned: Learned) -> Training:
@@ -200,33 +235,60 @@ class Training:
 def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Tables:
     """One pass over the training images in random order, then the validation images; the record is added to `learned`.
 
+    A pass that is under way (`training.current`) goes on: all that counts is in the training whenever `watch` is called.
+
     Args:
         watch: called after every step. fit_ranges: called with the peaks of every detector port, now and then, to choose their ranges anew.
     """
-    network, digits, learned, batch = training.network, training.digits, training.learned, training.settings.batch
+    network, digits, learned = training.network, training.digits, training.learned
+    if training.current is None:
+        training.current = yield from _begin(training, fit_ranges)
+    now = training.current
+    while now.refit or now.done < len(now.order):
+        if now.refit:
+            fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
+            now.refit = False
+            continue
+        yield from _step(training, now)
+        watch(learned, now.losses / now.done, now.hits / now.done)
+    outputs = yield from measure_outputs(network, network.fields(learned.weights), digits.validation)
+    training.probe = Probe([weight.copy() for weight in learned.weights], digits.validation[:PROBED], outputs[:PROBED].copy())
+    learned.shots += len(digits.validation)
+    record = {"epoch": len(learned.metrics) + 1, "train_loss": now.losses / len(now.order), "train_accuracy": now.hits / len(now.order)}
+    record["weights_projected"] = network.projected(learned.weights)
+    record["validation_accuracy"] = accuracy(outputs, digits.labels[digits.validation])
+    learned.keep({**record, "steps": learned.steps, "shots": learned.shots})
+    training.current = None
+
+
+def _begin(training: Training, fit_ranges: FitRanges) -> Tables:
+    """Path gains, detector ranges and targets for a pass, which is returned."""
+    network, digits, learned = training.network, training.digits, training.learned
     if network.fit_gains(learned.weights):
         yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
     fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
     if training.settings.method.error == "optical" and network.layers.hidden:
         some = digits.train[:TARGET_IMAGES]
         network.targets = yield from measure_targets(network, learned.weights, some, digits.labels[some])
-    losses, hits, order = 0.0, 0, training.rng.permutation(digits.train)
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        inputs, targets, labels = _batch(network, digits, rows)
-        step = yield from backprop(network, training.settings.method, network.fields(learned.weights), rows, inputs, targets, labels)
-        learned.weights, training.state = training.optimizer.update(step.gradients, training.state, learned.weights)
-        losses, hits = losses + step.loss * len(rows), hits + int(np.count_nonzero(step.outputs.argmax(axis=1) == labels))
-        learned.steps, learned.shots = learned.steps + 1, learned.shots + step.shots
-        watch(learned, losses / (start + len(rows)), hits / (start + len(rows)))
-        if learned.steps in EARLY_STEPS:
-            fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
-    outputs = yield from measure_outputs(network, network.fields(learned.weights), digits.validation)
-    learned.shots += len(digits.validation)
-    record = {"epoch": len(learned.metrics) + 1, "train_loss": losses / len(order), "train_accuracy": hits / len(order)}
-    record["weights_projected"] = network.projected(learned.weights)
-    record["validation_accuracy"] = accuracy(outputs, digits.labels[digits.validation])
-    learned.keep({**record, "steps": learned.steps, "shots": learned.shots})
+    return Pass(training.rng.permutation(digits.train))
+
+
+def _step(training: Training, now: Pass) -> Tables:
+    """The next mini-batch."""
+    network, learned = training.network, training.learned
+    rows = now.order[now.done : now.done + training.settings.batch]
+    inputs, targets, labels = _batch(network, training.digits, rows)
+    step = yield from backprop(network, training.settings.method, network.fields(learned.weights), rows, inputs, targets, labels)
+    learned.weights, training.state = training.optimizer.update(step.gradients, training.state, learned.weights)
+    now.losses, now.hits = now.losses + step.loss * len(rows), now.hits + int(np.count_nonzero(step.outputs.argmax(axis=1) == labels))
+    learned.steps, learned.shots, now.done = learned.steps + 1, learned.shots + step.shots, now.done + len(rows)
+    now.refit = learned.steps in EARLY_STEPS
+
+
+def probed(training: Training, probe: Probe) -> Tables:
+    """The images and weights of a probe once more; (n, N_L) outputs."""
+    network = training.network
+    return (yield from measure_outputs(network, network.fields(probe.weights), probe.rows))
 
 
 def test_best(network: Network, digits: Digits, learned: Learned) -> Tables:

@@ -25,6 +25,7 @@ from labonn.chips import ACTIVATIONS, COUPLERS, READOUTS, ChipOptics
 from labonn.data import DataSet, load
 from labonn.errors import ProcedureError
 from labonn.gradients import OnChip, Slots
+from labonn.keeping import Keeper
 from labonn.optimizers import BY_NAME
 from labonn.runs import Run
 from procedures.benches.chips import BENCHES, chip_bench
@@ -33,6 +34,8 @@ benches = BENCHES
 RATES = {"pt": 1e-2, "rotation": 4e-2, "mzi": 4e-2}
 REACH = 0.2  # rad, of PT couplers (the paper's |theta| <= 0.2)
 PROBE = {"pt": 0.05, "rotation": 0.5, "mzi": 0.5}  # rad, by which parameters are moved to see whether they do anything
+
+CHECKPOINT_STEPS = 5
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -114,12 +117,25 @@ def check(args: argparse.Namespace) -> None:
         raise ProcedureError(f"--start {args.start}: random, believed, or an .npz file; there is no such file")
 
 
+def resumable(args: argparse.Namespace) -> tuple[str, ...]:
+    """Options that a resumed run may have anew: --steps only where the rate does not fall over them."""
+    return ("steps",) if args.no_decay else ()
+
+
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Train on the open bench; parameters, metrics and a figure go to the run's folder."""
     data, optics = load(args.data), ChipOptics.of(bench.file)
     training = ready(bench, args, run, data, optics)
-    plan_first(bench, training)
-    _train(bench, training, args, run)
+    settings, dark = training.settings, {port: volts.copy() for port, volts in training.objective.dark.items()}
+    keeper = Keeper(run, bench, {"training": training}, CHECKPOINT_STEPS)
+    training.settings = settings  # --steps may be others now
+    if not keeper.resumed:
+        plan_first(bench, training)
+        if args.hardware_time:
+            training.until(args.hardware_time, bench.clock.now)
+    elif keeper.apart:
+        _set_again(bench, training, dark, keeper)
+    _train(bench, training, keeper, run)
     return _result(bench, training, data, args, run)
 
 
@@ -172,11 +188,19 @@ def _dead(bench: Bench, objective: OnChip, pictures: Pictures, theta: Floats, ru
     return dead
 
 
-def _train(bench: Bench, training: ChipTraining, args: argparse.Namespace, run: Run) -> None:
+def _set_again(bench: Bench, training: ChipTraining, dark: dict[str, Floats], keeper: Keeper) -> None:
+    """What the checkpoint knows of a bench that has been made safe in between; then the light is compared."""
+    probe, training.objective.dark = training.probe, dark
+    fit_ranges(bench.ports, bench.specs, training.peaks)
+    if probe is not None:
+        keeper.compare(probe.outputs, lambda: bench.run(training.objective.images(probe.theta, probe.rows)))
+
+
+def _train(bench: Bench, training: ChipTraining, keeper: Keeper, run: Run) -> None:
     settings, grown, gradients = training.settings, training.grown, training.method
-    if args.hardware_time:
-        training.until(args.hardware_time, bench.clock.now)
     with run.progress(settings.steps, "report") as progress:
+        if grown.steps:
+            progress.go_on_from(grown.steps, training.objective.shots)
 
         def watch(now: Grown, loss: float) -> None:
             for told in widen(bench.ports, bench.specs, training.peaks):
@@ -185,10 +209,13 @@ def _train(bench: Bench, training: ChipTraining, args: argparse.Namespace, run: 
                 run.event(f"step {now.steps}: " + "\n".join(news))
             seen = now.metrics[-1]["validation_accuracy"] if now.metrics else None
             progress.update(now.steps, training.objective.shots, loss=loss, accuracy=seen, epoch=len(now.metrics) + 1)
+            run.step(now.steps, loss=loss)
+            keeper.step(now.steps)
 
         while not training.over():
             bench.run(training.stretch(watch, bench.clock.now))
             run.metrics(grown.metrics[-1])
+    keeper.end(grown.steps)
     for note, count in grown.notes.items():
         run.event(f"in {count} of {grown.steps} gradients: {note}")
 

@@ -21,6 +21,7 @@ from labonn.data import DataSet, load, split_validation
 from labonn.errors import ProcedureError
 from labonn.figures import training_figure
 from labonn.gradients import DERIVATIVES, ERRORS, Method
+from labonn.keeping import Keeper
 from labonn.layers import layers_of
 from labonn.network import Network
 from labonn.optics import CELLS, Optics
@@ -28,9 +29,24 @@ from labonn.optimizers import BY_NAME
 from labonn.ranging import Ranges
 from labonn.response import commanded_fields
 from labonn.runs import Run
-from labonn.training import Digits, Learned, Settings, Training, measure_dark, measure_peaks, set_up, test_best, train_epoch, warm_up
+from labonn.shots import ShotTable
+from labonn.training import (
+    Digits,
+    Learned,
+    Settings,
+    Training,
+    measure_dark,
+    measure_peaks,
+    probed,
+    set_up,
+    test_best,
+    train_epoch,
+    warm_up,
+)
 from procedures.benches import vapour_cell
 from procedures.gradient_check import check_gradients
+
+CHECKPOINT_STEPS = 20
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +89,11 @@ def check(args: argparse.Namespace) -> None:
     load(args.data)
 
 
+def resumable(args: argparse.Namespace) -> tuple[str, ...]:
+    """Options that a resumed run may have anew: the rate does not depend on the number of epochs."""
+    return ("epochs",)
+
+
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Train on the open bench; weights, metrics and a figure go to the run's folder."""
     layers = layers_of(bench.ports, bench.specs, bench.file.name)
@@ -88,21 +109,11 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     run.event(f"SLM responses measured; largest correction of a field: {corrected}")
     training = Training.start(network, digits, settings, learned)
     bench.run(set_up(network, digits, learned.weights))
-    with run.progress(settings.epochs * -(-len(digits.train) // settings.batch)) as progress:
-
-        def watch(now: Learned, loss: float, accuracy: float) -> None:
-            ranges.widen()
-            progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1)
-
-        for _ in range(settings.epochs):
-            ranges.narrow()
-            bench.run(measure_dark(network))
-            ranges.restore()
-            bench.run(train_epoch(training, watch, ranges.fit))
-            run.metrics(learned.metrics[-1])
-            if ranges.lost:
-                run.event(f"epoch {len(learned.metrics)}: readings saturated at the widest range: {ranges.lost}")
-                ranges.lost.clear()
+    keeper = Keeper(run, bench, {"training": training, "ranges": ranges}, CHECKPOINT_STEPS)
+    training.settings = settings  # --epochs may be others now
+    if keeper.resumed and keeper.apart:
+        _set_again(bench, training, ranges, keeper)
+    _train(bench, training, ranges, keeper, run)
     counts = f"{len(digits.train):,} training, {len(digits.validation):,} validation, {len(digits.test):,} test images"
     result: dict[str, Any] = {"data": f"{data.name}: {counts}"}
     test_accuracy, outputs, inputs = bench.run(test_best(network, digits, learned))
@@ -120,6 +131,43 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     if data.note:
         result["note"] = data.note
     return result
+
+
+def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run: Run) -> None:
+    """Epochs up to the last."""
+    settings, learned = training.settings, training.learned
+    with run.progress(settings.epochs * -(-len(training.digits.train) // settings.batch)) as progress:
+        if learned.steps:
+            progress.go_on_from(learned.steps, learned.shots)
+
+        def watch(now: Learned, loss: float, accuracy: float) -> None:
+            ranges.widen()
+            progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1)
+            run.step(now.steps, loss=loss, accuracy=accuracy)
+            keeper.step(now.steps)
+
+        while len(learned.metrics) < settings.epochs:
+            if training.current is None:
+                ranges.narrow()
+                bench.run(measure_dark(training.network))
+                ranges.restore()
+            bench.run(train_epoch(training, watch, ranges.fit))
+            run.metrics(learned.metrics[-1])
+            if ranges.lost:
+                run.event(f"epoch {len(learned.metrics)}: readings saturated at the widest range: {ranges.lost}")
+                ranges.lost.clear()
+    keeper.end(learned.steps)
+
+
+def _set_again(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper) -> None:
+    """What the checkpoint knows of a bench that has been made safe in between; then the light is compared."""
+    network, probe = training.network, training.probe
+    ranges.narrow()
+    bench.run(measure_dark(network))
+    ranges.restore()
+    bench.play(ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=()))
+    if probe is not None:
+        keeper.compare(probe.outputs, lambda: bench.run(probed(training, probe)))
 
 
 def _absorbed(cell: str, depth: float, z: Floats) -> Floats:

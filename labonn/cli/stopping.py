@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+PATIENCE_S = 10.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -21,21 +25,46 @@ class Stopping:
 
     Attributes:
         received: number of the first signal, or 0.
+        gently: whether the work stops by itself, by `stop`, at the end of the step that is under way; a second signal, or PATIENCE_S
+            later, it is stopped all the same.
     """
 
     def __init__(self) -> None:
         self.received = 0
+        self.gently = False
         self._raised = False
         self._held = False
+        self._patience: threading.Timer | None = None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
-        self.received = self.received or number
+        again, self.received = self.received, self.received or number
+        if self.gently and not again and not self._held and not self._raised:
+            self._wait_for_the_step()
+            return
         if not self._held and not self._raised:
             self._raised = True
             raise Stopped(signal.Signals(number).name)
         with contextlib.suppress(OSError):
             os.write(2, b"labonn: stopping; first everything is made safe\n")
+
+    def stop(self) -> None:
+        """What the first signal asked for."""
+        self.forget()
+        self._raised = True
+        raise Stopped(signal.Signals(self.received).name)
+
+    def _wait_for_the_step(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, b"labonn: stopping after this step; again: at once\n")
+        self._patience = threading.Timer(PATIENCE_S, _signal_main, (self.received,))
+        self._patience.daemon = True
+        self._patience.start()
+
+    def forget(self) -> None:
+        """Nobody waits for a step any more."""
+        if self._patience is not None:
+            self._patience.cancel()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -59,6 +88,15 @@ class Stopping:
             self._held = True
 
 
+def _signal_main(number: int) -> None:
+    """The signal once more, also into a system call of the main thread."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        _thread.interrupt_main(signal.Signals(number))
+
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stopping]:
     """Handle the signals until the end; those that were ignored (nohup, background jobs) stay ignored."""
@@ -70,5 +108,6 @@ def stoppable() -> Iterator[Stopping]:
     try:
         yield stop
     finally:
+        stop.forget()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class OnChip:
     slots: Slots
     lower: Floats
     upper: Floats
+    unsaved: ClassVar[tuple[str, ...]] = ("_orders",)  # made again when they are wanted
     rows: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     labels: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     dark: dict[str, Floats] = field(default_factory=dict)

@@ -77,7 +77,7 @@ class BenchFile:
     simulation: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[JointLimit, ...] = ()
     interlocks: tuple[Interlock, ...] = ()
-    guardian: GuardianSettings = GuardianSettings()
+    guardian: GuardianSettings = field(default_factory=GuardianSettings)
 
 
 def read(path: Path) -> BenchFile:

@@ -65,7 +65,10 @@ def _response(network: Network, layer: int, depth: float, shots: int = 32) -> Ge
             f"{ports[layer]}: over the SLM's whole range the light at {port} changes by {span:.3g} saturation fields, "
             f"with a noise of {noise:.3g}; a beam blocked, a laser off, or the wrong monitor?"
         )
-    return smooth_response(response)
+    try:
+        return smooth_response(response)
+    except UnknownStateError as problem:
+        raise UnknownStateError(f"{ports[layer]}: {problem}") from None
 
 
 def smooth_response(light: Floats, harmonics: int = 5) -> Floats:

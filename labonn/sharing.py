@@ -45,7 +45,7 @@ class _Owner:
             if not (hasattr(self.link, "exchange") or hasattr(self.link, "exchange_parts")):
                 return self.link
             self._open += 1
-            return SharedLink(self)
+            return SharedMessages(self) if hasattr(self.link, "exchange_parts") else SharedLines(self)
 
     def release(self) -> None:
         """One share less."""
@@ -56,7 +56,7 @@ class _Owner:
                 link.close()
 
 
-class SharedLink:
+class _Shared:
     """One port's share of a link.
 
     Attributes:
@@ -67,20 +67,6 @@ class SharedLink:
         self._owner, self._closed = owner, False
         self._link: Any = owner.link
         self.exchanges = 0
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        """One request and its reply (labonn.links.Link), when it is this port's turn."""
-        with self._owner.turn:
-            self.exchanges += 1
-            reply: bytes = self._link.exchange(request, lines)
-            return reply
-
-    def exchange_parts(self, parts: Sequence[Any]) -> list[bytes]:
-        """As `exchange`, for messages."""
-        with self._owner.turn:
-            self.exchanges += 1
-            replies: list[bytes] = self._link.exchange_parts(parts)
-            return replies
 
     def reconnect(self) -> None:
         """A new connection for all shares."""
@@ -95,3 +81,25 @@ class SharedLink:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._link, name)
+
+
+class SharedLines(_Shared):
+    """A share of a line link."""
+
+    def exchange(self, request: bytes, lines: int = 1) -> bytes:
+        """One request and its reply (labonn.links.Link), when it is this port's turn."""
+        with self._owner.turn:
+            self.exchanges += 1
+            reply: bytes = self._link.exchange(request, lines)
+            return reply
+
+
+class SharedMessages(_Shared):
+    """A share of a message link."""
+
+    def exchange_parts(self, parts: Sequence[Any]) -> list[bytes]:
+        """One message and its reply, when it is this port's turn."""
+        with self._owner.turn:
+            self.exchanges += 1
+            replies: list[bytes] = self._link.exchange_parts(parts)
+            return replies

@@ -33,7 +33,7 @@ def commands() -> list[list[str]]:
     """Every `labonn …` of the README, in blocks and in running text."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     parts = [part for line in [*re.findall(r"`(labonn [^`]+)`", README), *lines] for part in re.split(r"\s&&\s", line)]
-    return [shlex.split(part)[1:] for part in parts if re.match(r"(\.venv/bin/)?labonn ", part)]
+    return [shlex.split(part, comments=True)[1:] for part in parts if re.match(r"(\.venv/bin/)?labonn ", part)]
 
 
 def option_rows() -> list[str]:
@@ -51,7 +51,7 @@ def test_there_is_something_to_check() -> None:
 @pytest.mark.parametrize("arguments", commands(), ids=shlex.join)
 def test_every_command_exists_with_its_options(arguments: list[str]) -> None:
     assert arguments[0] in COMMANDS
-    if arguments[0] == "run" and "--help" not in arguments and "./mine.py" not in arguments:
+    if arguments[0] == "run" and len(arguments) > 1 and "--help" not in arguments and "./mine.py" not in arguments:
         parser_of(load(arguments[1])).parse_args(arguments[1:])
 
 
@@ -87,23 +87,33 @@ def test_every_link_and_every_file_it_names_is_there(file: str) -> None:
     folder = (ROOT / file).parent
     targets = [t for t in re.findall(r"\]\(([^)]+)\)", TEXTS[file]) if "://" not in t]
     named = [t for t in re.findall(r"`([\w./]+\.(?:py|md|toml)|[a-z_]+/)`", TEXTS[file]) if "/" in t]
-    missing = [t for t in targets if not (folder / t).exists()]
+    headings = {f"#{re.sub(r'[^a-z0-9-]', '', h.lower().replace(' ', '-'))}" for h in re.findall(r"^#+ (.+)$", TEXTS[file], re.MULTILINE)}
+    missing = [t for t in targets if t not in headings and not (folder / t.partition("#")[0]).exists()]
     missing += [t for t in named if not t.startswith("./") and not any((base / t).exists() for base in (ROOT, folder, *ROOT.glob("*/")))]
     assert missing == []
 
 
 def test_the_bench_file_example_is_one_and_its_limit_tightens() -> None:
-    (example,) = blocks("toml")
+    example, _ = blocks("toml")
     port = benchfile.parse(example + 'role = "trigger"\n', "example").ports["gain"]
     lower, upper = port.limits("A", port.options.channels, "example")
     assert (lower, upper) == (None, [0.024] * 3)
+
+
+def test_the_protection_example_is_understood_and_keeps_what_it_says() -> None:
+    ports = '[ports.heaters]\ndriver = "stream_dac"\nlink = "zmq://127.0.0.1:9"\nchannels = 2\nrole = "trigger"\n'
+    ports += '[ports.ovens]\ndriver = "meerstetter"\nlink = "serial:///dev/ttyUSB0"\n'
+    example = blocks("toml")[1].replace("[ports.heaters]\n", "")
+    slew, _, rest = example.partition("\n\n")
+    file = benchfile.parse(ports.replace('role = "trigger"\n', f'role = "trigger"\n{slew}\n') + rest, "example")
+    assert (len(file.limits), len(file.interlocks)) == (1, 1)
 
 
 def test_ports_links_and_simulation_tables_have_the_names_that_the_readme_uses() -> None:
     shipped = benchfile.read(ROOT / "procedures/benches/vapour_cell.toml")
     assert {"weights1", "weights3", "gain", "ovens", "input", "forward_in"} <= set(shipped.ports)
     schemes = set(re.findall(r"`(\w+)://`", README))
-    assert schemes - {"monitor", "slmpy"} == set(_BACKENDS)
+    assert schemes - {"monitor", "slmpy", "nidaqmx"} == set(_BACKENDS)
     parts = registry.load("labonn.benches", "vapour_cell").__module__.replace("vapour_cell", "vapour_light")
     named = re.search(r"\(`\[simulation\.(\w+)\]`((?:, `\.\w+`)+)", README)
     assert named is not None
@@ -111,7 +121,7 @@ def test_ports_links_and_simulation_tables_have_the_names_that_the_readme_uses()
 
 
 def test_the_example_plan_runs_and_prints_what_the_readme_shows() -> None:
-    (example,) = blocks("python")
+    _, example = blocks("python")
     done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     shown = blocks("text")[-1]
@@ -119,6 +129,17 @@ def test_the_example_plan_runs_and_prints_what_the_readme_shows() -> None:
     measured, printed = ([float(n) for n in re.findall(r"-?\d+\.\d*", text.splitlines()[0])] for text in (done.stdout, shown))
     assert len(measured) == 8
     assert measured == pytest.approx(printed, abs=0.3)
+
+
+def test_the_pyvisa_program_runs_on_the_desk_and_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    script = tmp_path / "li_curve.py"
+    script.write_text(blocks("python")[0])
+    command = re.search(r"`labonn (exec [^`]+)li_curve.py`", README)
+    assert command is not None
+    arguments = [sys.executable, "-m", "labonn.cli", *shlex.split(command[1]), str(script)]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == blocks("text")[-2].splitlines()
 
 
 def test_the_refusal_that_the_readme_quotes_is_worded_so() -> None:

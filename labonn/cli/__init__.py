@@ -12,11 +12,20 @@ from labonn.errors import LabonnError
 
 COMMANDS = {
     "run": "run a procedure on a bench, real or simulated",
+    "runs": "list, show and export what runs have recorded",
     "procedures": "list procedures and their options",
     "check": "open and identify every instrument of a bench; change nothing",
     "data": "fetch or show data sets",
+    "discover": "list what is attached to this computer, and what it says it is",
     "instruments": "list drivers, their options, and whether there is an emulator",
     "emulate": "serve emulated instruments to any other program",
+    "exec": "run any PyVISA program, unchanged, on a simulated bench",
+    "serve": "own a bench's links, and make it safe when its client is gone",
+    "safe": "make everything on a bench safe, now",
+    "status": "show guardians: who uses the bench, outputs, errors",
+    "keys": "make and allow keys for guardians that others can reach",
+    "calibrations": "list, show, compare and choose calibrations",
+    "serve-slm": "serve an SLM on a monitor of this computer to benches",
 }
 HINT = "; to try without instruments add --dry-run"
 HELP = """usage: labonn COMMAND …
@@ -67,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str], stop: Stopping) -> int:
     name = arguments[0] if arguments else "--help"
     if name in COMMANDS:
-        code: int = import_module(f"labonn.cli.{name}").command(arguments[1:], stop)
+        code: int = import_module(f"labonn.cli.{name.replace('-', '_')}").command(arguments[1:], stop)
         sys.stdout.flush()
         return code
     if name in ("-h", "--help"):
@@ -84,7 +93,7 @@ def _dispatch(arguments: list[str], stop: Stopping) -> int:
 
 
 def _help() -> str:
-    return HELP.format(commands="\n".join(f"  {name:<11}  {summary}" for name, summary in COMMANDS.items()))
+    return HELP.format(commands="\n".join(f"  {name:<12}  {summary}" for name, summary in COMMANDS.items()))
 
 
 def _report(problem: BaseException, word: str = "error") -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from labonn.cli import HINT
@@ -15,6 +16,8 @@ from labonn.errors import LabonnError, ProcedureError
 
 if TYPE_CHECKING:
     from labonn.bench import Bench
+    from labonn.checkpoints import Orders
+    from labonn.cli.resume import Past
     from labonn.procedures import Procedure
     from labonn.runs import Run
 
@@ -28,11 +31,28 @@ def command(arguments: list[str], stop: Stopping) -> int:
     name = procedure_name(arguments)
     if name is None:
         return _no_procedure(arguments)
-    procedure = load(name)
+    procedure, past = load(name), None
     args = parser_of(procedure).parse_args(arguments)
+    if args.resume is not None:
+        from labonn.cli.resume import Past
+
+        past = Past(procedure, args, parser_of(procedure), arguments)
+        args = past.args
     check(args, procedure)
-    run = _new_run(args, procedure, arguments)
-    return _in_folder(procedure, args, run, stop)
+    run = _new_run(args, procedure, arguments) if past is None else past.run()
+    from labonn.resuming import hold
+
+    with hold(run.folder):
+        run.orders = _orders(args, stop) if past is None else past.orders(run, stop)
+        return _in_folder(procedure, args, run, stop, past)
+
+
+def _orders(args: argparse.Namespace, stop: Stopping) -> Orders | None:
+    """What is wanted of checkpoints; none where the simulated bench is in another process, or a tape."""
+    from labonn.checkpoints import Orders
+
+    apart = args.replay is not None or (args.dry_run and (args.served or args.guarded or args.record is not None))
+    return None if apart else Orders(args.checkpoint, args.dry_run, stopping=stop)
 
 
 def one_blas_thread() -> None:
@@ -76,7 +96,7 @@ def _new_run(args: argparse.Namespace, procedure: Procedure, arguments: list[str
     return run
 
 
-def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: Stopping) -> int:
+def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: Stopping, past: Past | None) -> int:
     """Open, run, make safe, then save; a signal can stop only the procedure itself."""
     result: Any = None
     ended: BaseException | None = None
@@ -87,6 +107,9 @@ def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: S
                 try:
                     with stop.released(), contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
                         run.event(f"bench open: {', '.join(f'{port} = {device.identity}' for port, device in bench.ports.items())}")
+                        run.observe(bench)
+                        if past is not None:
+                            past.verify(bench, run)
                         result = procedure.module.main(bench, args, run)
                 except BaseException as problem:
                     ended = problem
@@ -101,12 +124,12 @@ def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: S
 
 
 def _open(args: argparse.Namespace, run: Run) -> Bench:
-    from labonn.bench import Bench
+    from labonn.guardian.starting import open_bench
 
     extra = {name: getattr(args, name) for name in ("served", "faults", "record", "replay") if getattr(args, name)}
-    path = args.bench or run.path("bench.toml")
+    path, log = args.guardian_url or args.bench or run.path("bench.toml"), run.path("guardian.log") if args.guarded else None
     try:
-        return Bench.open(path, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)
+        return open_bench(path, log, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)
     except BaseException as problem:
         run.discard()
         if isinstance(problem, LabonnError) and not (args.dry_run or args.replay) and "--dry-run" not in str(problem):
@@ -118,13 +141,20 @@ def _save(run: Run, result: Any, problem: BaseException, made_safe: bool) -> Non
     """Keep what was learned; trouble with that must not hide the trouble that ended the run."""
     status = "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed"
     told = "; ".join([f"{type(problem).__name__}: {problem}", *getattr(problem, "__notes__", ())])
-    try:
-        run.event(f"{status}: {told}")
-        run.finish(result, status, told)
-    except Exception as unsaved:
-        problem.add_note(f"{run.folder}: not everything could be saved: {unsaved}")
+    last_words: list[Callable[[], None]] = [
+        lambda: run.event(f"{status}: {told}", "error"),
+        lambda: run.fail(problem),
+        lambda: run.finish(result, status, told),
+    ]
+    for save in last_words:
+        try:
+            save()
+        except Exception as unsaved:
+            problem.add_note(f"{run.folder}: not everything could be saved: {unsaved}")
     claim = "the bench is safe; " if made_safe else ""
     print(f"labonn: {status}; {claim}what there is so far is in {run.folder}", file=sys.stderr)
+    if any(run.path("checkpoints").glob("[0-9]*.npz")):
+        print(f"labonn: it goes on by: labonn run {run.procedure} --resume {run.folder}", file=sys.stderr)
 
 
 def _show(procedure: Procedure, args: argparse.Namespace, run: Run, result: Any, status: str) -> None:

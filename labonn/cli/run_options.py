@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from labonn.cli.parser import Parser, seed
+from labonn.cli.parser import Parser, count, seed
 from labonn.errors import BenchFileError, ProcedureError
 from labonn.faults import parse_fault
 from labonn.procedures import Procedure
 
-WITH_VALUE = ("--bench", "--seed", "--out", "--fault", "--record", "--replay")
+WITH_VALUE = ("--bench", "--seed", "--out", "--fault", "--record", "--replay", "--resume", "--checkpoint")
 SIMULATION_OPTIONS = ("ideal", "real_time", "served", "faults")
 
 
@@ -32,8 +33,8 @@ def parser_of(procedure: Procedure | None) -> Parser:
     parser = Parser(prog=f"labonn run {name}", usage=usage, description=_description(procedure))
     parser.add_argument("procedure", metavar="PROCEDURE", help="one of `labonn procedures`, or a Python file; before its own options")
     group = parser.add_argument_group("the run")
-    which = "which instruments, on which links (without it the procedure's own; some have several, by name)"
-    group.add_argument("--bench", type=Path, metavar="FILE", help=which)
+    which = "which instruments, on which links (without it the procedure's own; some have several, by name), or a guardian's URL"
+    group.add_argument("--bench", type=bench_place, metavar="FILE|URL", help=which)
     group.add_argument("--dry-run", action="store_true", help="simulated instruments in place of the links; nothing real is touched")
     group.add_argument("--ideal", action="store_true", help="(dry run) every imperfection of the simulated bench off")
     group.add_argument("--real-time", action="store_true", help="(dry run) waits last as long as they would")
@@ -42,8 +43,15 @@ def parser_of(procedure: Procedure | None) -> Parser:
     group.add_argument("--fault", action="append", default=[], metavar="PORT:KIND", dest="faults", help=fault)
     group.add_argument("--record", type=Path, metavar="FILE", help="write every exchange with an instrument on a tape, a new text file")
     group.add_argument("--replay", type=Path, metavar="FILE", help="repeat a run from its tape: the same command with this for --record")
+    guardian = "a process that makes the bench safe when this one is gone (default: for real instruments)"
+    group.add_argument("--guardian", action=argparse.BooleanOptionalAction, default=None, help=guardian)
     group.add_argument("--seed", type=seed, metavar="N", help="of the run (0), and of the simulated bench (its file's)")
     group.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where the run's folder is made")
+    resume = "go on with a training where it ended: its folder, its name in --out, or `latest`; its settings stay"
+    group.add_argument("--resume", metavar="RUN", help=resume)
+    checkpoint = "steps between checkpoints (default: as often as costs 1 %% of the time; 0: none)"
+    group.add_argument("--checkpoint", type=count, metavar="N", help=checkpoint)
+    group.add_argument("--force", action="store_true", help="(--resume) on instruments that are not as they were")
     group.add_argument("--json", action="store_true", help="the result as one JSON object on stdout, nothing else")
     if procedure is not None:
         _add_options(procedure, parser)
@@ -71,6 +79,12 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     for fault in args.faults:
         parse_fault(fault)
     check_tapes(args)
+    check_guardian(args)
+    if args.force and args.resume is None:
+        raise ProcedureError("--force is about going on with a run; it needs --resume")
+    if args.checkpoint and (args.replay is not None or (args.dry_run and (args.served or args.guarded or args.record is not None))):
+        told = "the simulated bench is not in this process, or a tape; no checkpoint of it can be taken"
+        raise ProcedureError(f"--checkpoint: with --served, --guardian, --record or --replay {told}")
     own: tuple[str, ...] = getattr(procedure.module, "benches", ())
     args.bench_name = str(args.bench) if str(args.bench) in own else None
     if args.bench_name:
@@ -83,6 +97,27 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     own_check = procedure.hook("check")
     if own_check is not None:
         own_check(args)
+
+
+def bench_place(text: str) -> Any:
+    """A path, or the URL of a guardian."""
+    if "://" not in text:
+        return Path(text)
+    from labonn.guardian.asking import BenchUrl
+
+    return BenchUrl(text)
+
+
+def check_guardian(args: argparse.Namespace) -> None:
+    """Whose the bench is; `args.guarded`: whether a guardian is to be started for it."""
+    args.guardian_url = None if args.bench is None or isinstance(args.bench, Path) else args.bench
+    args.guarded = args.guardian if args.guardian is not None else not (args.dry_run or args.replay or args.guardian_url)
+    given = {"--dry-run": args.dry_run, "--record": args.record, "--replay": args.replay, "--[no-]guardian": args.guardian is not None}
+    if args.guardian_url is not None and any(given.values()):
+        option = next(name for name, value in given.items() if value)
+        raise ProcedureError(f"--bench {args.guardian_url}: is a guardian's bench as it is; {option} is `labonn serve`'s business")
+    if args.guarded and args.replay is not None:
+        raise ProcedureError("--replay and --guardian exclude each other: on a tape there is nothing to guard")
 
 
 def check_tapes(args: argparse.Namespace) -> None:

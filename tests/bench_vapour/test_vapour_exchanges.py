@@ -22,6 +22,7 @@ import pytest
 )
 def test_a_step_takes_as_many_exchanges_for_512_images_as_for_8(rig_of: Callable[..., Any], derivative: str, error: str, most: int) -> None:
     rig = rig_of(images=1024)
+    rig.bench.confirm = lambda: None  # once a plan, which is an epoch
     rig.step(derivative, error, np.arange(8))  # loads what stays loaded
     rig.step(derivative, error, np.arange(8))
     counts = []
@@ -31,6 +32,14 @@ def test_a_step_takes_as_many_exchanges_for_512_images_as_for_8(rig_of: Callable
         counts.append(rig.bench.exchanges - before)
     assert len(set(counts)) == 1, counts
     assert 10 <= counts[0] <= most
+
+
+def test_a_plan_is_confirmed_by_few_exchanges_at_its_end(rig_of: Callable[..., Any]) -> None:
+    rig = rig_of()
+    rig.step("exact", "digital", np.arange(8))
+    before = rig.bench.exchanges
+    rig.bench.confirm()
+    assert rig.bench.exchanges - before == 2, "the currents and the ovens; the modulators' tables are confirmed already"
 
 
 def test_weights_that_did_not_change_are_not_sent_again(rig_of: Callable[..., Any]) -> None:

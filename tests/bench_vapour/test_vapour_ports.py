@@ -17,7 +17,7 @@ from labonn.layers import layers_of
 from labonn.training import set_up
 from procedures.benches import vapour_cell
 
-LINKS = {"slm_monitor": "monitor://1", "slm_slmpy": "slmpy://1", "slm_slmpy_net": "slmpynet://127.0.0.1:9999"}
+LINKS = {"slm_monitor": "monitor://", "slm_slmpy": "slmpy://", "slm_slmpy_net": "slmpynet://127.0.0.1:999"}
 ROWS = np.arange(16)
 
 
@@ -25,7 +25,7 @@ def panels_by(driver: str) -> Callable[[str], str]:
     """Every SLM by that driver, on a panel of 40 x 60 pixels."""
 
     def edit(text: str) -> str:
-        text = re.sub(r'driver = "slm_monitor"\nlink = "monitor://\d"', f'driver = "{driver}"\nlink = "{LINKS[driver]}"', text)
+        text = re.sub(r'driver = "slm_monitor"\nlink = "monitor://(\d)"', rf'driver = "{driver}"\nlink = "{LINKS[driver]}\1"', text)
         return text.replace("shape = [", "panel = [40, 60]\nshape = [")
 
     return edit

@@ -12,7 +12,7 @@ import pytest
 
 from labonn.bench import Bench
 from labonn.cli import main
-from labonn.errors import LinkTimeoutError, TableError
+from labonn.errors import LinkError, LinkTimeoutError, TableError
 from labonn.training import set_up
 
 SHORT = ["--hidden", "12", "--optical-depth", "4", "--epochs", "2", "--batch", "16", "--json"]
@@ -132,7 +132,7 @@ def test_whatever_breaks_off_in_an_exchange_everything_ends_off(rig_of: Callable
 
     def broken(data: Any) -> Any:
         calls[0] += 1
-        if calls[0] == 2:
+        if calls[0] == 2 or (calls[0] == 3 and isinstance(problem, LinkError)):  # some questions are asked twice
             raise problem
         return answer(data)
 

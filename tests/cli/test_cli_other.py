@@ -49,6 +49,8 @@ class Row:
     upper: Any = 0.004
     depth: int = 65536
     error: str | None = None
+    slew: float | str | None = None
+    rules: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_check_as_json_has_all_fields(rows: list[Row], capsys: pytest.CaptureFix
         (["check"], r"the following arguments are required: --bench"),
         (["check", "--bench", "none.toml"], r"--bench none\.toml: no such file"),
         (["chek"], r"no command is called 'chek'; did you mean 'check'\?"),
-        (["--verbose"], r"no command is called '--verbose'; commands are run, procedures, check, data"),
+        (["--verbose"], r"no command is called '--verbose'; commands are run, runs, procedures, check"),
         (["procedures", "./none.py"], r"none\.py: no such file"),
         (["data"], r"the following arguments are required: fetch \| show"),
         (["data", "fetch", "cifar"], r"invalid choice: 'cifar'"),
@@ -240,7 +242,9 @@ import os, sys, time
 from types import SimpleNamespace
 import labonn.bench
 class Bench:
-    ports = {"cell": SimpleNamespace(identity="Cell 1")}
+    ports = {}
+    specs, file, clock = {}, SimpleNamespace(ports={}), SimpleNamespace(now=lambda: 0.0)
+    exchanges, observer = 0, None
     @classmethod
     def open(cls, path, **settings): return cls()
     def __enter__(self): return self

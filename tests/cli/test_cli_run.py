@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labonn.channels import ChannelSpec
 from labonn.cli import main
 from labonn.errors import ConnectError, LimitError, UnknownStateError
 
@@ -74,6 +75,10 @@ class FakeBench:
 
     def __init__(self) -> None:
         self.ports = {"cell": SimpleNamespace(identity="Cell 1")}
+        self.specs = {"cell": ChannelSpec(("a",), "V", *map(np.asarray, (0.0, 1.0, 0.1, 0.0)))}
+        self.file, self.clock = SimpleNamespace(ports={}), SimpleNamespace(now=lambda: 0.0)
+        self.exchanges = self.shots = 0
+        self.observer: Any = None
 
     def __enter__(self) -> FakeBench:
         return self
@@ -117,7 +122,7 @@ def test_a_run_leaves_its_folder_and_prints_a_short_table(capsys: pytest.Capture
     assert "matrix" not in out
     assert out.endswith(f"folder: {only_run()}\n")
     assert sorted(path.name for path in only_run().iterdir()) == [
-        "bench.toml", "events.log", "metrics.csv", "metrics.jsonl", "result.json", "settings.json", "weights.npz",
+        "bench.toml", "events.log", "metrics.csv", "metrics.jsonl", "record.sqlite", "result.json", "settings.json", "weights.npz",
     ]  # fmt: skip
     assert only_run().name.endswith("Z-teach")
     assert read("result.json")["result"]["seed"] == 3
@@ -143,7 +148,7 @@ def test_without_a_bench_file_the_procedures_own_is_written_and_opened() -> None
 
 def test_a_given_bench_file_is_opened_where_it_lies_and_copied_byte_for_byte() -> None:
     Path("lab.toml").write_bytes(b"# mine\r\n\xc3\xa9")
-    main(["run", "./teach.py", "--bench", "lab.toml"])
+    main(["run", "./teach.py", "--bench", "lab.toml", "--no-guardian"])
     assert FakeBench.opened[0]["path"] == Path("lab.toml")
     assert FakeBench.opened[0]["dry_run"] is False
     assert FakeBench.opened[0]["seed"] is None
@@ -241,7 +246,7 @@ def test_a_bench_that_does_not_open_leaves_no_folder_and_suggests_a_dry_run_once
     FakeBench.problem = ConnectError(
         f"heaters: serial:///dev/ttyUSB0: no such device{extra}\noutputs: zmq://10.0.0.9:5570: no answer{extra}"
     )
-    assert main(["run", "./teach.py"]) == 2
+    assert main(["run", "./teach.py", "--no-guardian"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "labonn: error: heaters: serial:///dev/ttyUSB0: no such device",
         "labonn: error: outputs: zmq://10.0.0.9:5570: no answer",

@@ -161,6 +161,14 @@ def test_an_exchange_is_counted_once_at_the_port_that_asked(path: Path) -> None:
         assert bench.exchanges == before + 1
 
 
+def test_a_run_on_a_shared_link_is_taped_and_played_again(path: Path, tmp_path: Path) -> None:
+    tape, seen = tmp_path / "run.tape", []
+    for how in ({"dry_run": True, "record": tape}, {"replay": tape}):
+        with Bench.open(path, **how) as bench:
+            seen.append(bench.play(ShotTable({"one": np.array([[1.0]]), "two": np.array([[0.25]])}, dwell_s=1e-3))["read"].tolist())
+    assert seen == [[[1.25]], [[1.25]]]
+
+
 def test_the_instrument_is_made_for_the_options_of_all_its_ports_the_first_ones_winning(path: Path) -> None:
     with Bench.open(path, dry_run=True):
         assert Twin.made[0].options == {"gain": 2.0, "side": "a"}

@@ -51,10 +51,15 @@ def unpacked(item: Item, frame: Any) -> NDArray[Any]:
     """
     if len(frame) != item.nbytes:
         raise Unacceptable(f"a frame of {len(frame)} bytes for {item.dtype} {list(item.shape)}, which has {item.nbytes}")
-    flat = np.frombuffer(frame, item.dtype) if len(frame) else np.empty(0, item.dtype)
+    return viewed(item.dtype, item.shape, item.order, frame)
+
+
+def viewed(dtype: str, shape: Sequence[int], order: Literal["C", "F"], frame: Any) -> NDArray[Any]:
+    """A frame's bytes as an array."""
+    flat = np.frombuffer(frame, dtype) if len(frame) else np.empty(0, dtype)
     if not flat.flags.aligned:  # NumPy would add it up in other blocks
         flat = flat.copy()
-    return flat.reshape(item.shape, order=item.order)
+    return flat.reshape(shape, order=order)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,9 @@ import orjson
 import zmq
 
 from labonn.errors import ConnectError, DesyncError
-from labonn.guardian.arrays import Item, unpacked
+from labonn.guardian.arrays import viewed
 from labonn.guardian.failures import error_of
 from labonn.guardian.keys import LOOPBACK, client_keys
-from labonn.guardian.unacceptable import Unacceptable
 from labonn.links import query_options
 
 ANSWER_S, LOOK_MS = 5.0, 250
@@ -141,9 +140,9 @@ class Connection:
         frames = self._socket.recv_multipart(copy=False)
         try:
             about = orjson.loads(frames[0].bytes)
-            items = [Item.model_validate(item, strict=False) for item in about.get("arrays", ())]
-            return about, [unpacked(item, frame.buffer) for item, frame in zip(items, frames[1:], strict=True)]
-        except (ValueError, AttributeError, Unacceptable) as problem:
+            pairs = zip(about.get("arrays", ()), frames[1:], strict=True)
+            return about, [viewed(item["dtype"], item["shape"], item["order"], frame.buffer) for item, frame in pairs]
+        except (ValueError, AttributeError, KeyError, TypeError) as problem:
             raise DesyncError(f"{self.url}: a reply that no guardian gives: {problem}") from None
 
     def sound(self, about: dict[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class Doing:
         self.bench = opening()
         self.shown: dict[str, tuple[Bank, int]] = {}
         self._is_safe = False
+        self._counted_of: GuardedBench | None = None
+        self._counting: list[str] = []
         self._warmth: dict[str, Any] = {}
         self._warmth_s = -FRESH_S
 
@@ -154,8 +156,11 @@ class Doing:
 
     def state(self) -> dict[str, Any]:
         """What changes with whatever is done, and is told with every reply."""
-        saturated = {name: int(device.saturated) for name, device in self.bench.ports.items() if hasattr(device, "saturated")}
         bench = self.bench
+        if bench is not self._counted_of:
+            self._counted_of = bench
+            self._counting = [name for name, device in bench.ports.items() if hasattr(device, "saturated")]
+        saturated = {name: int(bench.ports[name].saturated) for name in self._counting}
         now = None if self._recorded else bench.clock.now()
         return {"now": now, "shots": bench.shots, "exchanges": bench.exchanges, "saturated": saturated}
 

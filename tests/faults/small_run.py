@@ -46,7 +46,8 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
         return readings
 
     bench.play = noted  # type: ignore[method-assign]
-    learned = _chip(bench, run) if "chip" in bench.file.nominal else _vapour(bench, run) if "weights1" in bench.ports else _tables(bench, run)
+    what = _chip if "chip" in bench.file.nominal else _vapour if "weights1" in bench.ports else _tables
+    learned = what(bench, run)
     moments.reached("last", bench)
     return {"learned": learned}
 

@@ -71,6 +71,7 @@ class Keysight33500:
         self._player = Player(self._line, port, self.identity, family, options.channels, options.points, self._least_vpp)
         self._rows: Floats | None = None
         self._playing: tuple[bytes, float] | None = None
+        self._on = False
 
     def prepare(self, spec: ChannelSpec) -> None:
         """Reset; load and limits into its registers, read back; outputs off, their range held so that no relay moves between tables."""
@@ -111,10 +112,20 @@ class Keysight33500:
             raise TableError(f"{self._port}: nothing is loaded")
         for n in self._player.channels:
             self._player.verified(n, b":OUTP%d ON" % n, f":OUTP{n}?;:SOUR{n}:VOLT:LIM:STAT?", [1, 1], [0, 0])
+        self._on = True
+
+    def confirm(self) -> None:
+        """Raise UnknownStateError unless the outputs still are on, within their limits."""
+        if self._on:
+            asked = [question for n in self._player.channels for question in (f":OUTP{n}?", f":SOUR{n}:VOLT:LIM:STAT?")]
+            if not all(states := self._line.numbers(";".join(asked), len(asked))):
+                told = "has it lost its power, or did somebody reset it?"
+                raise UnknownStateError(f"{self._port}: outputs and limits that are to be on read back {states}: {told} ({self.identity})")
 
     @insistent
     def safe(self) -> None:
         """Outputs off, verified; tried again after a link error."""
+        self._on = False
         channels = self._player.channels
         asked = "".join(f";:OUTP{n} OFF" for n in channels) + "".join(f";:OUTP{n}?" for n in channels)
         states = self._line.numbers(f"*CLS;:ABOR{asked}", len(channels))

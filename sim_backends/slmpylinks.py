@@ -20,7 +20,10 @@ class FeedWire:
         """The emulator's answer to a whole message."""
         if self._closed:
             raise LinkClosedError(f"{self._where}: this link was closed")
-        reply = self._firmware.feed(request)
+        try:
+            reply = self._firmware.feed(request)
+        except ConnectionError as problem:
+            raise LinkClosedError(f"{self._where}: {problem}; what the request did is unknown") from None
         self._clock.wait(self._firmware.wire_s(len(request), len(reply)))
         if not reply:
             self._clock.wait(DEFAULT_TIMEOUT_S)

@@ -94,7 +94,7 @@ def test_every_link_and_every_file_it_names_is_there(file: str) -> None:
 
 
 def test_the_bench_file_example_is_one_and_its_limit_tightens() -> None:
-    example, _ = blocks("toml")
+    example, *_ = blocks("toml")
     port = benchfile.parse(example + 'role = "trigger"\n', "example").ports["gain"]
     lower, upper = port.limits("A", port.options.channels, "example")
     assert (lower, upper) == (None, [0.024] * 3)

@@ -45,6 +45,7 @@ from sim_backends.firmware.keysight33500_system import system_commands
 from sim_backends.firmware.scpi import ScpiInstrument
 from sim_backends.firmware.scpi_errors import ScpiError
 from sim_backends.firmware.scpi_tree import Command
+from sim_backends.firmware.troubles import Troubles
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +69,10 @@ class Keysight33500Firmware(ScpiInstrument):
 
     Attributes:
         memory: channel -> what it holds. files, saved: what outlasts a power cut. outputs: what they do. time_s: the instrument's own time.
+        faults: kinds that it can have.
     """
+
+    faults = (*ScpiInstrument.faults, "stuck", "no_trigger")
 
     def __init__(
         self, model: str = "33522B", loads_ohm: float | None = None, seed: int = 0, serial: int = 1, spans: bool = False
@@ -76,7 +80,8 @@ class Keysight33500Firmware(ScpiInstrument):
         if model not in MODELS or not (loads_ohm is None or loads_ohm > 0):
             raise ValueError(f"model = {model!r}, loads_ohm = {loads_ohm}: {', '.join(MODELS)}; positive")
         self.model, self.spans = MODELS[model], spans
-        self.memory = {n: Memory(self.model.least_points, self.model.memory) for n in CHANNELS}
+        self.troubles = Troubles()
+        self.memory = self._empty()
         self.files: dict[str, Any] = {}
         self.saved: dict[int, dict[str, Any]] = {}
         self.time_s = 0.0
@@ -108,6 +113,21 @@ class Keysight33500Firmware(ScpiInstrument):
         self.outputs.initiated = dict.fromkeys(CHANNELS, False)
         self.outputs.restart()
 
+    def _empty(self) -> dict[int, Memory]:
+        return {n: Memory(self.model.least_points, self.model.memory) for n in CHANNELS}
+
+    def power_cycle(self) -> None:
+        """As after the mains came back: its volatile memory is empty too."""
+        self.memory = self._empty()
+        super().power_cycle()
+
+    def inject(self, fault: str, value: float | None) -> None:
+        """As every SCPI instrument; and an output may be stuck at 0 V, and an edge at the trigger input not be noticed."""
+        if fault in ("stuck", "no_trigger"):
+            self.troubles.begin(fault, value, len(CHANNELS) if fault == "stuck" else 0)
+        else:
+            super().inject(fault, value)
+
     def save(self, place: int) -> None:
         """*SAV."""
         self.saved[place] = {**self.values, "selected": {n: self.memory[n].selected for n in CHANNELS}}
@@ -130,6 +150,8 @@ class Keysight33500Firmware(ScpiInstrument):
 
     def external_trigger(self) -> None:
         """An edge at the trigger input: to every channel whose trigger source is EXT and that waits for it."""
+        if self.troubles.take("no_trigger"):
+            return
         for n in CHANNELS:
             if self.values[f"trigger{n}"] == "EXT":
                 self.outputs.edge(n)
@@ -138,9 +160,14 @@ class Keysight33500Firmware(ScpiInstrument):
     def volts_v(self) -> Floats:
         """(2,) at the loads: what running functions do now, and the level at which bursts and sequences wait."""
         times = [np.array([-1.0 if self.outputs.rests(n) else self.time_s]) for n in CHANNELS]
-        return np.concatenate([self.outputs.volts(n, time) for n, time in zip(CHANNELS, times, strict=True)])
+        return self._real(np.concatenate([self.outputs.volts(n, time) for n, time in zip(CHANNELS, times, strict=True)]))
 
     def sampled(self, times_s: Floats) -> Floats:
         """(T, 2) volts at the loads, so many seconds after the last trigger."""
         times = np.asarray(times_s, np.float64)
-        return np.stack([self.outputs.volts(n, times) for n in CHANNELS], axis=1)
+        return self._real(np.stack([self.outputs.volts(n, times) for n in CHANNELS], axis=1))
+
+    def _real(self, volts: Floats) -> Floats:
+        if "stuck" in self.troubles:
+            volts[..., self.troubles.index("stuck", len(CHANNELS))] = 0.0
+        return volts

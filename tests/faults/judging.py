@@ -103,7 +103,8 @@ def undetectable(case: Case, seen: Seen, reference: Seen) -> str:
 
 ANY = math.inf
 RULES = [
-    (("stream_dac", "redpitaya", "nidaqmx"), ("stuck",), ANY, "what a converter really puts out is not read back"),
+    (("stream_dac", "redpitaya", "nidaqmx", "keysight33500"), ("stuck",), ANY, "what a converter really puts out is not read back"),
+    (("keysight33500",), ("no_trigger",), ANY, "it waits for a trigger after a burst as it did before it"),
     (("slm_",), ("unseen",), ANY, "a panel does not tell what it shows"),
     (("stream_adc",), ("nan",), ANY, "a code with all bits set is a reading like any other"),
     (("redpitaya",), ("flipped", "garbled", "foreign"), ANY, "blocks of samples have neither a number nor a checksum (TCP has)"),

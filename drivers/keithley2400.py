@@ -27,6 +27,7 @@ OVER = 1.05  # of a range is its full scale
 STEPS = 5e-5 / OVER  # of the full scale
 ECHO = 2e-6  # a level is sent and told with seven digits
 LOW_V = 20.0  # below it every range of the source is allowed
+POWER_ON = 128  # in the event register, since *CLS
 OFF_STATES = {"normal": "NORM", "zero": "ZERO", "open": "HIMP", "guard": "GUAR"}
 STATE = ":SOUR:CURR?;:OUTP?;:SENS:VOLT:PROT:TRIP?"
 SETUP = ":SOUR:CURR:RANG:AUTO?;:SENS:VOLT:PROT?"  # which a loss of power changes
@@ -90,7 +91,9 @@ class Keithley2400:
         setup += f";:SENS:VOLT:PROT {min(o.compliance_v, LOW_V):.6E}"
         self._line.checked(setup, "*OPC?", 1)
         limits = f":SOUR:CURR:RANG {upper:.6E};:SENS:VOLT:PROT {o.compliance_v:.6E}"
-        scale, held_v = self._line.checked(limits, ":SOUR:CURR:RANG?;:SENS:VOLT:PROT?", 2)
+        scale, held_v, events = self._line.checked(limits, ":SOUR:CURR:RANG?;:SENS:VOLT:PROT?;*ESR?", 3)
+        if int(events) & POWER_ON:
+            self._wrong("it lost its power while it was set up")
         if scale < upper * (1 - ECHO) or abs(held_v - o.compliance_v) > ECHO * o.compliance_v:
             self._wrong(f"range {scale:g} A and compliance {held_v:g} V were read back after {limits!r}")
         self.spec = replace(spec, step=np.asarray(scale * STEPS))

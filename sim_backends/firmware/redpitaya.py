@@ -92,7 +92,7 @@ class RedPitayaFirmware(ScpiInstrument):
 
     def power_cycle(self) -> None:
         """The board starts again, which *RST does not do."""
-        self.clear()
+        super().power_cycle()
         self.reset_board()
 
     @classmethod

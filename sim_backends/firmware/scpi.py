@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sim_backends.firmware.scpi_errors import ScpiError
-from sim_backends.firmware.scpi_status import Status
+from sim_backends.firmware.scpi_status import POWER_ON, Status
 from sim_backends.firmware.scpi_text import Framer, arguments_of, header_of, split
 from sim_backends.firmware.scpi_tree import Command, CommandTree, Response
 from sim_backends.firmware.scpi_values import Extremes, Number, Parameter
@@ -58,6 +58,8 @@ class ScpiInstrument:
     def power_cycle(self) -> None:
         """As after the mains came back."""
         self.clear()
+        self.status.clear()
+        self.status.event = POWER_ON
         self.reset()
 
     def commands(self) -> Iterable[Command]:

@@ -127,6 +127,7 @@ def test_errors_are_what_a_thousand_homodyned_channels_scatter_by() -> None:
     right(np.array(pulls))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["row", "vapour"])
 def test_errors_are_what_a_hundred_simulated_benches_scatter_by(tmp_path: Path, kind: str) -> None:

@@ -38,6 +38,7 @@ def test_some_faults_of_every_bench_end_in_recovery_or_in_a_typed_error_with_eve
     assert failures([found[(first * 7 + n * step) % len(found)] for n in range(SOME)]) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("bench", benches.ALL)

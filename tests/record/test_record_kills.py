@@ -33,6 +33,7 @@ def test_kill_9_at_a_random_moment_loses_no_step_that_was_on_the_disk(tmp_path: 
     assert found.found - found.told <= 3  # of what was under way when the pipe was last written to
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_many_kills_lose_nothing(tmp_path: Path) -> None:
     for number in range(40):

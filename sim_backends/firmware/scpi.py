@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sim_backends.firmware.scpi_errors import ScpiError
-from sim_backends.firmware.scpi_status import POWER_ON, Status
+from sim_backends.firmware.scpi_errors import POWER_ON, ScpiError
+from sim_backends.firmware.scpi_status import Status
 from sim_backends.firmware.scpi_text import Framer, arguments_of, header_of, split
 from sim_backends.firmware.scpi_tree import Command, CommandTree, Response
 from sim_backends.firmware.scpi_values import Extremes, Number, Parameter

@@ -167,9 +167,10 @@ class NiDaqOut:
 
     def confirm(self) -> None:
         """Raise UnknownStateError unless the last table was played."""
-        due, self._due = self._due, False
         with calls(self._sdk, self._port):
-            if due and self._tasks.task is not None and not self._tasks.task.is_task_done():
+            lacking = self._due and self._tasks.task is not None and not self._tasks.task.is_task_done()
+            self._due = False
+            if lacking:
                 told = f"no edge came at {self._options.trigger}, and what was measured meanwhile is not of that table"
                 self._wrong(f"the last table was not played: {told}")
 

@@ -122,9 +122,9 @@ class StreamDac:
 
     def confirm(self) -> None:
         """Raise UnknownStateError unless the last table was played as often as it should have been."""
-        due, self._due = self._due, 0
-        if due:
+        if self._due:
             about, _ = self._stream.ask("state")
+            due, self._due = self._due, 0  # only now: a lost answer is asked for again
             self._check_played(due, about)
 
     def safe(self) -> None:

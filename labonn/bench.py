@@ -33,6 +33,7 @@ Result = TypeVar("Result")
 Plan = Generator[ShotTable, Readings, Result]
 WORTH_A_THREAD_S = 1e-3
 SLOWER = 1.1
+QUESTIONS = 3  # whether all is as it should be, of one port, before a link error is raised
 RAMP_DWELL_S = 1e-3  # which a held port does not look at
 
 
@@ -149,12 +150,15 @@ class Bench:
         self._each("confirm", [name for name, device in self._actuators.items() if hasattr(device, "confirm")], self._confirm)
 
     def _confirm(self, name: str) -> None:
-        confirm: Callable[[], None] = self.ports[name].confirm
-        try:
-            confirm()
-        except LinkError:  # a question does no harm twice
-            self.recovery.reconnect(name)
-            confirm()
+        """Asked again after a link error: a question does no harm twice."""
+        for left in reversed(range(QUESTIONS)):
+            try:
+                self.ports[name].confirm()
+                return
+            except LinkError:
+                if not left:
+                    raise
+                self.recovery.reconnect(name)
 
     def play(self, table: ShotTable) -> Readings:
         """Check every limit, then load, arm, fire and fetch; split only where the instruments must be.

@@ -132,7 +132,7 @@ def test_whatever_breaks_off_in_an_exchange_everything_ends_off(rig_of: Callable
 
     def broken(data: Any) -> Any:
         calls[0] += 1
-        if calls[0] == 2 or (calls[0] == 3 and isinstance(problem, LinkError)):  # some questions are asked twice
+        if calls[0] == 2 or (calls[0] in (3, 4) and isinstance(problem, LinkError)):  # some questions are asked again
             raise problem
         return answer(data)
 

@@ -404,3 +404,13 @@ def test_what_is_believed_for_the_whole_run_is_read_twice(tmp_path: Path) -> Non
             told.append(str(problem))
     assert len(told) > 1
     assert all(text.startswith("soa: asked twice, ") and "a reply was garbled on its way" in text for text in told)
+
+
+@pytest.mark.parametrize("kind", ["timeout", "late", "deaf", "flipped", "drop"])
+def test_a_lost_answer_to_the_last_question_is_asked_for_again(kind: str, tmp_path: Path) -> None:
+    with converters(tmp_path, f"dac:{kind}@6") as bench:
+        for volts in bench.run(rows()):
+            assert np.abs(volts - ROWS).max() < 1e-3
+        (wire,) = bench._opened.simulated.instruments.wires
+        assert wire.struck
+        assert wire.exchanges == (9 if kind == "late" else 8)

@@ -17,11 +17,11 @@ from pathlib import Path
 import benches
 from cases import Case, every
 from host import run_case
-from judging import FAILED, NOTED, OUTCOMES, RECOVERED, TOLD, UNDETECTABLE, UNREACHABLE, Verdict
+from judging import FAILED, NEVER, NOTED, OUTCOMES, RECOVERED, TOLD, UNDETECTABLE, UNREACHABLE, Verdict
 from running import Seen, reference
 
 QUICK = 600
-LETTERS = {RECOVERED: "r", TOLD: "e", UNREACHABLE: "x", NOTED: "n", UNDETECTABLE: "u", FAILED: "F"}
+LETTERS = {RECOVERED: "r", TOLD: "e", UNREACHABLE: "x", NOTED: "n", UNDETECTABLE: "u", NEVER: "o", FAILED: "F"}
 
 
 def chosen(cases: Sequence[Case], quick: bool, only: str) -> list[Case]:

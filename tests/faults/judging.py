@@ -11,7 +11,8 @@ from running import Seen, same
 
 RECOVERED, TOLD, UNREACHABLE = "recovered", "error told, all safe", "error told, what cannot be reached named"
 NOTED, UNDETECTABLE, FAILED = "finished, told in the events", "undetectable by protocol", "FAILED"
-OUTCOMES = (RECOVERED, TOLD, UNREACHABLE, NOTED, UNDETECTABLE, FAILED)
+NEVER = "not struck: no exchange came after"
+OUTCOMES = (RECOVERED, TOLD, UNREACHABLE, NOTED, UNDETECTABLE, NEVER, FAILED)
 BUGS = {"raise_in_plan": "a bug in the plan", "raise_in_driver": "a bug in the driver", "raise_in_safe": "a bug in safe"}
 NOISY = {"desk": 0.02, "board": 0.02, "sources": 0.02}  # parts of the largest reading: their instruments have noise of their own
 CODES = {"interrupt": 130, "terminate": 143}
@@ -55,7 +56,7 @@ def _finished(case: Case, seen: Seen, reference: Seen) -> Verdict:
         return Verdict(FAILED, f"{len(seen.readings)} tables instead of {len(reference.readings)}")
     wrong = same(seen.readings, reference.readings, tolerance(case.bench))
     if not wrong:
-        return Verdict(RECOVERED)
+        return Verdict(RECOVERED if seen.struck or not case.port else NEVER)
     if case.kind == "saturated" and "saturated" in seen.events:
         return Verdict(NOTED, wrong)
     return Verdict(UNDETECTABLE, known) if known else Verdict(FAILED, f"finished with wrong data: {wrong}")

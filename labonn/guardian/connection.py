@@ -25,6 +25,8 @@ from labonn.guardian.keys import LOOPBACK, client_keys
 from labonn.links import query_options
 
 ANSWER_S, LOOK_MS = 5.0, 250
+SPIN_S = 5e-3  # in which a reply is looked for without falling asleep: to be woken up costs more than many a play
+GIVE_WAY: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
 SCHEMES = ("zmq", "ipc")
 Reply = tuple[dict[str, Any], list[Any]]
 
@@ -121,12 +123,21 @@ class Connection:
         """
         self.send(header, frames)
         while True:
-            while not self._socket.poll(LOOK_MS):
+            while not self._soon() and not self._socket.poll(LOOK_MS):
                 if check(header["seq"]):
                     self.send(header, frames)
             about, arrays = self._received()
             if about.get("seq") == header["seq"] or "ended" in about:
                 return about, arrays
+
+    def _soon(self) -> bool:
+        """Whether a reply came within a moment, in which other threads and processes may go on."""
+        until_s = time.perf_counter() + SPIN_S
+        while not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if time.perf_counter() > until_s:
+                return False
+            GIVE_WAY()
+        return True
 
     def await_end(self, wait_s: float) -> dict[str, Any] | None:
         """What the guardian tells when it has done all that the end of a lease asks for; None: nothing in time."""

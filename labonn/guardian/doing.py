@@ -41,13 +41,14 @@ class Memory:
         Raises:
             Unacceptable: unknown, known already, too many, or a thing of the wrong sort; nothing has changed then.
         """
-        things = {} if play.fresh else {id: thing for id, thing in self.things.items() if id not in set(play.drop)}
+        dropped = set(play.drop)
+        things = {} if play.fresh else {id: thing for id, thing in self.things.items() if id not in dropped}
         rest = iter(arrays)
         for new in play.new:
             if new.id in things:
                 raise Unacceptable(f"bank {new.id} is known already")
             things[new.id] = thing_of(new.kind, [next(rest) for _ in range(PARTS[new.kind])])
-        if len(things) > MOST_THINGS or sum(_nbytes(thing) for thing in things.values()) > self.most_bytes:
+        if len(things) > MOST_THINGS or sum(map(_nbytes, things.values())) > self.most_bytes:
             raise Unacceptable(f"more than {MOST_THINGS} banks and orders, or {self.most_bytes} bytes of them, are to be remembered")
         try:
             found = {n: things[id] for n, id in play.banks.items()}, {n: things[id] for n, id in play.orders.items()}
@@ -58,7 +59,7 @@ class Memory:
 
 
 def _nbytes(thing: Thing) -> int:
-    return sum(array.nbytes for array in arrays_of(thing))
+    return thing.nbytes if isinstance(thing, np.ndarray) else sum(array.nbytes for array in arrays_of(thing))
 
 
 class Doing:

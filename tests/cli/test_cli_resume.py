@@ -6,7 +6,6 @@ import gzip
 import json
 import re
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -17,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_digits import Cut
 
 from labonn.checkpoints import listed
 from labonn.cli import main
 from labonn.cli.stopping import Stopped, stoppable
-from labonn.keeping import Keeper
 
 SAME = ("weights.npz", "test.npz", "metrics.jsonl", "metrics.csv")
 CHIP = ["--sizes", "9", "4", "3", "--steps", "9", "--report", "4", "--batch", "16"]
@@ -39,47 +38,6 @@ CASES = {
     "chip over serial lines": ["train_chip", *CHIP, "--bench", "pt_chip_software", "--gradient", "spsa"],
     "heaters over serial lines, planned": ["train_chip", *CHIP, "--bench", "mzi_chip_software"],
 }
-
-
-class Cut(Exception):
-    """What ends a training in the middle, like a bug would."""
-
-
-def write_idx(path: Path, array: Any) -> None:
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 x 12 pixels in 3 classes: a bright bar on the left, in the middle or on the right."""
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for name, count in (("train", 300), ("t10k", 120)):
-        labels = rng.integers(0, 3, count)
-        images = rng.integers(0, 90, (count, 12, 12))
-        for image, label in zip(images, labels, strict=True):
-            image[:, 4 * label : 4 * label + 4] += 150
-        write_idx(folder / f"{name}-images-idx3-ubyte.gz", images)
-        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels)
-    return folder
-
-
-@pytest.fixture
-def cut_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets trainings fail after a step; 0: never."""
-    step, where = Keeper.step, [0]
-
-    def cutting(self: Keeper, number: int) -> None:
-        step(self, number)
-        if number == where[0]:
-            raise Cut
-
-    monkeypatch.setattr(Keeper, "step", cutting)
-
-    def choose(number: int) -> None:
-        where[0] = number
-
-    return choose
 
 
 def folder_of(out: Path) -> Path:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from small_digits import Cut
 
 from labonn.cli import main
 from labonn.emulating import Emulated, emulate_bench
@@ -20,43 +18,6 @@ from procedures.benches.chips import chip_bench
 
 CHIP = ["train_chip", "--steps", "9", "--report", "3", "--batch", "16", "--gradient", "spsa"]
 VAPOUR = ["train_vapour_cell", "--hidden", "8", "--optical-depth", "4", "--epochs", "3", "--batch", "16", "--limit", "128", "--lr", "0.01"]
-
-
-class Cut(Exception):
-    """What ends a training in the middle, like a bug would."""
-
-
-def write_idx(path: Path, array: Any) -> None:
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 x 12 pixels in 3 classes: a bright bar on the left, in the middle or on the right."""
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for name, count in (("train", 300), ("t10k", 120)):
-        labels = rng.integers(0, 3, count)
-        images = rng.integers(0, 90, (count, 12, 12))
-        for image, label in zip(images, labels, strict=True):
-            image[:, 4 * label : 4 * label + 4] += 150
-        write_idx(folder / f"{name}-images-idx3-ubyte.gz", images)
-        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels)
-    return folder
-
-
-@pytest.fixture
-def cut_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets trainings fail after a step; 0: never."""
-    step, where = Keeper.step, [0]
-
-    def cutting(self: Keeper, number: int) -> None:
-        step(self, number)
-        if number == where[0]:
-            raise Cut
-
-    monkeypatch.setattr(Keeper, "step", cutting)
-    return lambda number: where.__setitem__(0, number)
 
 
 class Lab:

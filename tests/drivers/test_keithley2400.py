@@ -6,12 +6,13 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from disturbed import Disturbed, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,33 +32,10 @@ from labonn.errors import (
     TableError,
     UnknownStateError,
 )
-from labonn.links import connect
 from labonn.shots import Readings, ShotTable
 from sim_backends.firmware.keithley2400 import Keithley2400Firmware
 from sim_backends.served import serve_tcp
 from sim_backends.simlinks import SimulatedLink
-
-Fault = Callable[[bytes], bytes] | Exception | None
-
-
-class Disturbed:
-    """A link whose next answers pass through functions (one each, None: untouched)."""
-
-    def __init__(self, link: Any) -> None:
-        self.link, self.exchanges = link, 0
-        self.faults: list[Fault] = []
-        self.asked: list[bytes] = []
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        self.asked.append(request)
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, Exception):
-            raise fault
-        reply: bytes = self.link.exchange(request, lines)
-        return reply if fault is None else fault(reply)
-
-    def close(self) -> None:
-        self.link.close()
 
 
 def opened(firmware: Keithley2400Firmware, upper: float = 0.05, **options: Any) -> tuple[Keithley2400, Disturbed]:
@@ -71,17 +49,6 @@ def opened(firmware: Keithley2400Firmware, upper: float = 0.05, **options: Any) 
 def hold(source: Keithley2400, amperes: float) -> None:
     source.load(np.array([[amperes]]), np.zeros(3, int), 1e-6)
     source.arm()
-
-
-@contextlib.contextmanager
-def served(way: str, firmware: Keithley2400Firmware, clock: SimulatedClock) -> Iterator[Any]:
-    if way == "in process":
-        yield SimulatedLink(firmware, clock, **Keithley2400.link_options)
-        return
-    with serve_tcp(firmware, clock) as url:
-        url = url if way == "tcp" else f"visa://TCPIP::127.0.0.1::{url.rpartition(':')[2]}::SOCKET?backend=@py"
-        with contextlib.closing(connect(url, **Keithley2400.link_options)) as link:
-            yield link
 
 
 def test_opening_identifies_and_changes_nothing() -> None:
@@ -112,7 +79,7 @@ def test_preparing_switches_off_and_writes_the_limits_into_range_and_compliance(
 @pytest.mark.parametrize("way", ["in process", "tcp", "visa"])
 def test_currents_are_set_in_one_exchange_over_every_link(way: str) -> None:
     firmware = Keithley2400Firmware(load_ohm=20.0)
-    with served(way, firmware, SimulatedClock()) as link:
+    with served(way, firmware, SimulatedClock(), Keithley2400.link_options) as link:
         source = Keithley2400(link, Keithley2400Options(), "soa")
         source.prepare(source.spec.tighten(None, 0.1, "bench.toml"))
         assert firmware.currents_a[0] == 0
@@ -131,7 +98,7 @@ def test_currents_are_set_in_one_exchange_over_every_link(way: str) -> None:
 def test_a_set_over_visa_does_not_pay_nagles_delay() -> None:
     """40 ms a set where the request goes out in two parts: 60 sets would take 2.4 s."""
     firmware = Keithley2400Firmware(load_ohm=20.0)
-    with served("visa", firmware, SimulatedClock()) as link:
+    with served("visa", firmware, SimulatedClock(), Keithley2400.link_options) as link:
         source = Keithley2400(link, Keithley2400Options(), "soa")
         source.prepare(source.spec)
         began = time.perf_counter()
@@ -144,7 +111,7 @@ def test_a_served_run_is_bit_identical_to_one_in_process() -> None:
     ends = []
     for way in ("in process", "tcp"):
         clock, firmware = SimulatedClock(), Keithley2400Firmware(load_ohm=20.0)
-        with served(way, firmware, clock) as link:
+        with served(way, firmware, clock, Keithley2400.link_options) as link:
             source = Keithley2400(link, Keithley2400Options(), "soa")
             source.prepare(source.spec)
             for i in range(5):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from disturbed import Disturbed, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,28 +39,7 @@ from sim_backends.firmware.keysight33500 import Keysight33500Firmware
 from sim_backends.served import serve_tcp
 from sim_backends.simlinks import SimulatedLink
 
-Fault = Callable[[bytes], bytes] | Exception | None
 STEP_V = 10.0 / 65534
-
-
-class Disturbed:
-    """A link whose next answers pass through functions (one each, None: untouched)."""
-
-    def __init__(self, link: Any) -> None:
-        self.link, self.exchanges = link, 0
-        self.faults: list[Fault] = []
-        self.asked: list[bytes] = []
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        self.asked.append(request)
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, Exception):
-            raise fault
-        reply: bytes = self.link.exchange(request, lines)
-        return reply if fault is None else fault(reply)
-
-    def close(self) -> None:
-        self.link.close()
 
 
 def opened(
@@ -80,17 +60,6 @@ def played(firmware: Keysight33500Firmware, shots: int, dwell_s: float) -> Any:
 
 def sent(link: Disturbed) -> int:
     return sum(map(len, link.asked))
-
-
-@contextlib.contextmanager
-def served(way: str, firmware: Keysight33500Firmware, clock: SimulatedClock, timeout_s: float = 5.0) -> Iterator[Any]:
-    if way == "in process":
-        yield SimulatedLink(firmware, clock, **Keysight33500.link_options)
-        return
-    with serve_tcp(firmware, clock) as url:
-        url = url if way == "tcp" else f"visa://TCPIP::127.0.0.1::{url.rpartition(':')[2]}::SOCKET?backend=@py"
-        with contextlib.closing(connect(url, **{**Keysight33500.link_options, "timeout_s": timeout_s})) as link:
-            yield link
 
 
 BANK = np.array([[0.5, -1.0], [2.0, 0.25], [-1.5, 3.0], [1.0, 1.0]])
@@ -170,7 +139,7 @@ def test_preparing_resets_and_writes_the_limits_into_its_registers() -> None:
 @pytest.mark.parametrize("way", ["in process", "tcp", "visa"])
 def test_shots_come_out_as_loaded_over_every_link(way: str) -> None:
     firmware = Keysight33500Firmware()
-    with served(way, firmware, SimulatedClock()) as link:
+    with served(way, firmware, SimulatedClock(), Keysight33500.link_options) as link:
         source = Keysight33500(link, Keysight33500Options(), "mod")
         source.prepare(source.spec)
         assert firmware.volts_v.tolist() == [0, 0]
@@ -189,7 +158,7 @@ def test_shots_come_out_as_loaded_over_every_link(way: str) -> None:
 def test_newlines_and_every_other_byte_in_a_block_pass_through_a_socket() -> None:
     firmware = Keysight33500Firmware()
     bank = np.linspace(-5, 5, 65535)[:, None] * np.array([1.0, -1.0])
-    with served("visa", firmware, SimulatedClock()) as link:
+    with served("visa", firmware, SimulatedClock(), Keysight33500.link_options) as link:
         source = Keysight33500(link, Keysight33500Options(), "mod")
         source.prepare(source.spec)
         source.load(bank, np.arange(65535), 1e-6)
@@ -507,7 +476,7 @@ def test_only_the_whole_right_answer_counts_as_armed(answer: bytes) -> None:
 @pytest.mark.parametrize(("disturb", "error"), [(lambda reply: reply * 2, DesyncError), (lambda reply: reply[:5], LinkTimeoutError)])
 def test_a_doubled_or_truncated_reply_on_a_socket_is_told(disturb: Callable[[bytes], bytes], error: type[Exception]) -> None:
     firmware = Keysight33500Firmware()
-    with served("tcp", firmware, SimulatedClock(), timeout_s=0.1) as link:
+    with served("tcp", firmware, SimulatedClock(), {**Keysight33500.link_options, "timeout_s": 0.1}) as link:
         source = Keysight33500(link, Keysight33500Options(), "mod")
         source.prepare(source.spec)
         feed = firmware.feed

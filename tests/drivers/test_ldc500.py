@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from disturbed import Disturbed, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,38 +33,14 @@ from labonn.errors import (
     TableError,
     UnknownStateError,
 )
-from labonn.links import connect
 from labonn.shots import ShotTable
 from sim_backends.firmware.ldc500 import Ldc500Firmware
-from sim_backends.served import serve_pty, serve_tcp
+from sim_backends.served import serve_tcp
 from sim_backends.simlinks import SimulatedLink
-
-Fault = Callable[[bytes], bytes] | Exception | None
-
-
-class Disturbed:
-    """A link whose next answers pass through functions (one each, None: untouched)."""
-
-    def __init__(self, link: Any) -> None:
-        self.link, self.exchanges = link, 0
-        self.faults: list[Fault] = []
-        self.asked: list[bytes] = []
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        self.asked.append(request)
-        assert len(request) < 64, request  # or a real one throws it away
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, Exception):
-            raise fault
-        reply: bytes = self.link.exchange(request, lines)
-        return reply if fault is None else fault(reply)
-
-    def close(self) -> None:
-        self.link.close()
 
 
 def wire(firmware: Ldc500Firmware) -> Disturbed:
-    return Disturbed(SimulatedLink(firmware, SimulatedClock(), **LINK))
+    return Disturbed(SimulatedLink(firmware, SimulatedClock(), **LINK), longest=63)  # or a real one throws it away
 
 
 def laser_of(firmware: Ldc500Firmware, upper: float = 0.1, **options: Any) -> tuple[Ldc500Laser, Disturbed]:
@@ -92,17 +69,6 @@ def snapshot(firmware: Ldc500Firmware) -> tuple[dict[str, Any], dict[str, Any]]:
     halves = [vars(half).items() for half in (firmware.laser, firmware.tec)]
     laser, tec = ({k: v for k, v in half if isinstance(v, int | float | dict) and "_s" not in k and k not in moving} for half in halves)
     return laser, tec
-
-
-@contextlib.contextmanager
-def served(way: str, firmware: Ldc500Firmware, clock: SimulatedClock) -> Iterator[Any]:
-    if way == "in process":
-        yield SimulatedLink(firmware, clock, **LINK)
-        return
-    with (serve_pty if way == "serial" else serve_tcp)(firmware, clock) as url:
-        url = url if way != "visa" else f"visa://TCPIP::127.0.0.1::{url.rpartition(':')[2]}::SOCKET?backend=@py"
-        with contextlib.closing(connect(url, **LINK)) as link:
-            yield link
 
 
 def test_replies_are_read_as_numbers_and_tokens_in_either_mode() -> None:
@@ -163,7 +129,7 @@ def test_preparing_switches_off_and_writes_the_limits_into_the_registers() -> No
 def test_currents_are_set_in_one_exchange_over_every_link(way: str, words: int) -> None:
     firmware = Ldc500Firmware()
     firmware.feed(f"TOKN {words}\n".encode())
-    with served(way, firmware, SimulatedClock()) as link:
+    with served(way, firmware, SimulatedClock(), LINK) as link:
         laser = Ldc500Laser(link, Ldc500LaserOptions(limit_a=0.2), "pump")
         laser.prepare(laser.spec)
         before = link.exchanges
@@ -491,6 +457,7 @@ def test_pymeasure_drives_the_laser(pymeasure_controller: tuple[Any, Ldc500Firmw
     controller.pd.bias = 3
     assert controller.pd.bias == 3
     laser.enabled = False
+    assert laser.enabled is False  # which is answered when the command before has been done
     assert firmware.currents_a[0] == 0
 
 

@@ -6,11 +6,12 @@ import binascii
 import contextlib
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from disturbed import Disturbed, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,30 +30,8 @@ from labonn.errors import (
     TableError,
     UnknownStateError,
 )
-from labonn.links import connect
 from sim_backends.firmware.meerstetter import MeerstetterFirmware
-from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
-
-
-class Disturbed:
-    """A link whose next answers pass through functions (one each, None: untouched)."""
-
-    def __init__(self, link: SimulatedLink) -> None:
-        self.link, self.exchanges = link, 0
-        self.faults: list[Callable[[bytes], bytes] | Exception | None] = []
-        self.asked: list[bytes] = []
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        self.asked.append(request)
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, Exception):
-            raise fault
-        reply = self.link.exchange(request, lines)
-        return reply if fault is None else fault(reply)
-
-    def close(self) -> None:
-        self.link.close()
 
 
 def opened(firmware: MeerstetterFirmware, **options: Any) -> tuple[Meerstetter, Disturbed]:
@@ -63,16 +42,6 @@ def opened(firmware: MeerstetterFirmware, **options: Any) -> tuple[Meerstetter, 
 def hold(tec: Meerstetter, row: list[float]) -> None:
     tec.load(np.array([row]), np.zeros(2, int), 1e-6)
     tec.arm()
-
-
-@contextlib.contextmanager
-def served(way: str, firmware: MeerstetterFirmware, clock: SimulatedClock) -> Iterator[Any]:
-    if way == "in process":
-        yield SimulatedLink(firmware, clock, **Meerstetter.link_options)
-        return
-    serve = serve_tcp if way == "tcp" else serve_pty
-    with serve(firmware, clock) as url, contextlib.closing(connect(url, **Meerstetter.link_options)) as link:
-        yield link
 
 
 def test_frames_are_those_published_for_the_protocol() -> None:
@@ -112,7 +81,7 @@ def test_opening_identifies_and_changes_nothing() -> None:
 @pytest.mark.parametrize("way", ["in process", "tcp", "pty"])
 def test_targets_are_set_and_loops_enabled_over_every_link(way: str) -> None:
     firmware = MeerstetterFirmware(instances=2)
-    with served(way, firmware, SimulatedClock()) as link:
+    with served(way, firmware, SimulatedClock(), Meerstetter.link_options) as link:
         tec = Meerstetter(link, MeerstetterOptions(instances=2), "ovens")
         tec.prepare(tec.spec.tighten(20.0, 90.0, "bench.toml"))
         assert not firmware.enabled.any()
@@ -130,7 +99,7 @@ def test_a_served_run_is_bit_identical_to_one_in_process(way: str) -> None:
     ends = []
     for kind in ("in process", way):
         clock, firmware = SimulatedClock(), MeerstetterFirmware(instances=2)
-        with served(kind, firmware, clock) as link:
+        with served(kind, firmware, clock, Meerstetter.link_options) as link:
             tec = Meerstetter(link, MeerstetterOptions(instances=2), "ovens")
             for i in range(5):
                 hold(tec, [50.0 + i / 3, 60.0])

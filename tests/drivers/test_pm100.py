@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from disturbed import Disturbed, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,33 +31,10 @@ from labonn.errors import (
     TableError,
     UnknownStateError,
 )
-from labonn.links import connect
 from labonn.shots import Readings, ShotTable
 from sim_backends.firmware.pm100 import Pm100Firmware
 from sim_backends.served import serve_tcp
 from sim_backends.simlinks import SimulatedLink
-
-Fault = Callable[[bytes], bytes] | Exception | None
-
-
-class Disturbed:
-    """A link whose next answers pass through functions (one each, None: untouched)."""
-
-    def __init__(self, link: Any) -> None:
-        self.link, self.exchanges = link, 0
-        self.faults: list[Fault] = []
-        self.asked: list[bytes] = []
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        self.asked.append(request)
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, Exception):
-            raise fault
-        reply: bytes = self.link.exchange(request, lines)
-        return reply if fault is None else fault(reply)
-
-    def close(self) -> None:
-        self.link.close()
 
 
 def lit(watts: float, **kinds: Any) -> Pm100Firmware:
@@ -68,17 +46,6 @@ def lit(watts: float, **kinds: Any) -> Pm100Firmware:
 def opened(firmware: Pm100Firmware, **options: Any) -> tuple[Pm100, Disturbed]:
     link = Disturbed(SimulatedLink(firmware, SimulatedClock(), **Pm100.link_options))
     return Pm100(link, Pm100Options(**options), "power"), link
-
-
-@contextlib.contextmanager
-def served(way: str, firmware: Pm100Firmware, clock: SimulatedClock) -> Iterator[Any]:
-    if way == "in process":
-        yield SimulatedLink(firmware, clock, **Pm100.link_options)
-        return
-    with serve_tcp(firmware, clock) as url:
-        url = url if way == "tcp" else f"visa://TCPIP::127.0.0.1::{url.rpartition(':')[2]}::SOCKET?backend=@py"
-        with contextlib.closing(connect(url, **Pm100.link_options)) as link:
-            yield link
 
 
 def test_opening_identifies_meter_and_sensor_and_changes_nothing() -> None:
@@ -98,7 +65,7 @@ def test_opening_identifies_meter_and_sensor_and_changes_nothing() -> None:
 @pytest.mark.parametrize("way", ["in process", "tcp", "visa"])
 def test_power_is_read_over_every_link(way: str) -> None:
     firmware = lit(3e-5, seed=4)
-    with served(way, firmware, SimulatedClock()) as link:
+    with served(way, firmware, SimulatedClock(), Pm100.link_options) as link:
         meter = Pm100(link, Pm100Options(wavelength_nm=800), "power")
         meter.arm(20, 0.02)
         before = link.exchanges
@@ -117,7 +84,7 @@ def test_a_served_run_is_bit_identical_to_one_in_process() -> None:
     ends = []
     for way in ("in process", "tcp"):
         clock, firmware = SimulatedClock(), lit(1e-4)
-        with served(way, firmware, clock) as link:
+        with served(way, firmware, clock, Pm100.link_options) as link:
             meter = Pm100(link, Pm100Options(), "power")
             meter.arm(5, 0.01)
             ends.append((clock.now(), meter.fetch().tobytes(), link.exchanges))

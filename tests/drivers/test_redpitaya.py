@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from disturbed import Disturbed, Fault, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,29 +41,8 @@ from sim_backends.firmware.redpitaya import RedPitayaFirmware
 from sim_backends.served import serve_tcp
 from sim_backends.simlinks import SimulatedLink
 
-Fault = Callable[[bytes], bytes] | Exception | None
 CLOCK_S = 8e-9
 TIMEOUT = {"timeout_s": 0.2}
-
-
-class Disturbed:
-    """A link whose next answers pass through functions (one each, None: untouched)."""
-
-    def __init__(self, link: Any) -> None:
-        self.link, self.exchanges = link, 0
-        self.faults: list[Fault] = []
-        self.asked: list[bytes] = []
-
-    def exchange(self, request: bytes, lines: int = 1) -> bytes:
-        self.asked.append(request)
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, Exception):
-            raise fault
-        reply: bytes = self.link.exchange(request, lines)
-        return reply if fault is None else fault(reply)
-
-    def close(self) -> None:
-        self.link.close()
 
 
 def opened(board: RedPitayaFirmware) -> Disturbed:
@@ -97,15 +77,6 @@ def staircase(dwell_s: float, levels: np.ndarray[Any, Any]) -> Callable[[np.ndar
     return light
 
 
-@contextlib.contextmanager
-def served(way: str, board: RedPitayaFirmware) -> Iterator[Any]:
-    if way == "in process":
-        yield SimulatedLink(board, SimulatedClock(), **RedPitayaIn.link_options)
-        return
-    with serve_tcp(board, SimulatedClock()) as url, contextlib.closing(connect(url, **RedPitayaIn.link_options)) as link:
-        yield link
-
-
 def test_opening_either_side_identifies_and_changes_nothing() -> None:
     board = RedPitayaFirmware()
     board.feed(b"SOUR1:VOLT 0.3;:OUTPUT1:STATE ON;:ACQ:DEC 8;:ACQ:SOUR2:GAIN HV;:FOO\r\n")
@@ -132,7 +103,7 @@ def test_each_shot_is_the_mean_of_its_own_samples_behind_its_settling(way: str, 
     board = quiet()
     levels = np.random.default_rng(0).uniform(-0.8, 0.8, (40, 2))
     board.inputs = staircase(dwell_s, levels)
-    with served(way, board) as link:
+    with served(way, board, SimulatedClock(), RedPitayaIn.link_options) as link:
         pd = RedPitayaIn(link, RedPitayaInOptions(), "pd")
         for _ in range(2):
             pd.arm(40, dwell_s)

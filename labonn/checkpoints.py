@@ -17,6 +17,7 @@ from labonn.snapshots import Snapshot
 
 FOLDER = "checkpoints"
 VERSION = 1
+BENCH = "bench_"  # what names of arrays of a bench in another process begin with
 KEPT = 2  # the last one and, should that be torn, the one before
 
 
@@ -30,11 +31,13 @@ class Checkpoint:
 
     Attributes:
         path: its file. about: what is known of it without its objects: "step", "ports", ... saved: the objects.
+        bench: those of a simulated bench at a guardian.
     """
 
     path: Path
     about: dict[str, Any]
     saved: Snapshot
+    bench: Snapshot | None = None
 
     @property
     def step(self) -> int:
@@ -48,7 +51,7 @@ class Orders:
 
     Attributes:
         every: steps from one to the next; 0 for none but where it ends, None for what the procedure likes, in at most 1 % of the time.
-        whole: whether the bench is in this process and saved too, so that what goes on is the same to the last bit.
+        whole: whether the bench is simulated and saved too, so that what goes on is the same to the last bit.
         checkpoint: to go on from. faults: that simulated instruments have from then on. force: go on whatever was found.
         stopping: (labonn.cli.stopping) knows whether the run is to end after the step that is under way.
     """
@@ -61,17 +64,20 @@ class Orders:
     stopping: Any = None
 
 
-def write(run: Path, about: Mapping[str, Any], saved: Snapshot) -> Path:
-    """A new checkpoint in the run's folder; older ones go only when it is whole and on the disk."""
+def write(run: Path, about: Mapping[str, Any], saved: Snapshot, bench: Mapping[str, Any] | None = None) -> Path:
+    """A new checkpoint in the run's folder; older ones go only when it is whole and on the disk.
+
+    Args:
+        bench: a packed snapshot of a simulated bench that is in another process.
+    """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"{about['step']:09d}.npz"
     part = folder / f".part-{path.name}"
-    sizes = np.array([array.size for array in saved.arrays], np.int64)
-    content = np.concatenate([np.zeros(0, np.uint8), *saved.arrays])
+    parts = saved.packed() | {f"{BENCH}{name}": array for name, array in (bench or {}).items()}
     try:
         with part.open("wb") as file:
-            np.savez(file, about=_text({"version": VERSION, **about}), tree=_text(saved.tree), sizes=sizes, content=content)
+            np.savez(file, about=_text({"version": VERSION, **about}), **parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -99,11 +105,9 @@ def read(path: Path) -> Checkpoint:
             about = json.loads(file["about"].tobytes())
             if about["version"] != VERSION:
                 raise CheckpointError(f"{path}: is of version {about['version']}; this labonn reads version {VERSION}")
-            tree, sizes, content = json.loads(file["tree"].tobytes()), file["sizes"], file["content"]
-        if sizes.sum() != content.size or sizes.min(initial=0) < 0:
-            raise ValueError(f"its arrays have {content.size} bytes in place of {sizes.sum()}")
-        arrays = np.split(content, np.cumsum(sizes)[:-1]) if len(sizes) else []
-        return Checkpoint(path, about, Snapshot(tree["roots"], tree["table"], arrays))
+            arrays = {name: file[name] for name in file.files if name != "about"}
+        bench = {name.removeprefix(BENCH): array for name, array in arrays.items() if name.startswith(BENCH)}
+        return Checkpoint(path, about, Snapshot.unpacked(arrays), Snapshot.unpacked(bench) if bench else None)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
         what = f"it has no {problem}" if isinstance(problem, KeyError) else str(problem) or type(problem).__name__
         raise CheckpointError(f"{path}: is torn, or no checkpoint: {what}") from problem

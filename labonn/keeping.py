@@ -33,19 +33,23 @@ class Keeper:
     Attributes:
         resumed: whether `objects` are those of a checkpoint now. apart: whether the bench is not: what it needs to go on has to be set.
 
+    A simulated bench at a guardian is saved and brought back by that; here only what it has of our banks is.
+
     Raises:
         LabonnError: what is wanted cannot be kept, or the checkpoint does not fit.
     """
 
     def __init__(self, run: Run, bench: Bench, objects: Mapping[str, Any], every: int) -> None:
-        self._run, self._bench, self._orders, self._every = run, bench, run.orders or Orders(every=0), every
+        self._run, self._orders, self._every = run, run.orders or Orders(every=0), every
+        self._bench: Any = bench
         self._off, self.resumed = run.orders is None, False
         if self._off:
             return
         checkpoint, whole = self._orders.checkpoint, self._orders.whole
+        self._guarded = whole and hasattr(bench, "snapshot")
         self.apart = checkpoint is not None and not whole
-        self._roots: dict[str, Any] = {**objects, "rows": run.rows} | ({"bench": bench} if whole else {})
-        self._given = {} if whole else _parts(bench)
+        self._roots: dict[str, Any] = {**objects, "rows": run.rows} | ({"bench": bench} if whole and not self._guarded else {})
+        self._given = {} if "bench" in self._roots else _parts(bench)
         self._names = Names(type(thing).__module__.partition(".")[0] for thing in objects.values())
         self._digests, self._ports = Digests(), ports_of(bench)
         started = time.perf_counter()
@@ -84,7 +88,7 @@ class Keeper:
         """A checkpoint, now. Trouble with it is told; the training goes on."""
         started = time.perf_counter()
         try:
-            write(self._run.folder, self._about(step), self._snapshot())
+            write(self._run.folder, self._about(step), self._snapshot(), self._bench.snapshot() if self._guarded else None)
         except (SnapshotError, OSError) as problem:
             self._tell(f"step {step}: no checkpoint could be written: {problem}")
         self._last_s = time.perf_counter()
@@ -106,7 +110,16 @@ class Keeper:
         return step % self._every == 0 and SHARE * (time.perf_counter() - self._last_s) > self._cost_s
 
     def _snapshot(self) -> Snapshot:
-        return snapshot(self._roots, self._names, self._given, self._digests)
+        sent = {"sent": self._bench.sent.remembered()} if self._guarded else {}
+        return snapshot(self._roots | sent, self._names, self._given, self._digests)
+
+    def _restore(self, saved: Snapshot) -> None:
+        sent: dict[str, Any] = {}
+        restore(saved, self._roots | ({"sent": sent} if self._guarded else {}), self._names, self._given, self._digests)
+        if self._guarded:
+            self._bench.bring_back()
+            self._bench.sent.remember(sent)
+        self._check_same(saved, self._snapshot())
 
     def _about(self, step: int) -> dict[str, Any]:
         bench = self._bench
@@ -119,13 +132,12 @@ class Keeper:
         if checkpoint.about["whole"] != self._orders.whole:
             raise CheckpointError(f"{checkpoint.path}: was taken {'in a dry run' if checkpoint.about['whole'] else 'on instruments'}")
         try:
-            restore(saved, self._roots, self._names, self._given, self._digests)
-            self._check_same(saved, self._snapshot())
+            self._restore(saved)
         except SnapshotError as problem:
             raise CheckpointError(f"{checkpoint.path}: does not fit what its settings make here: {problem}") from problem
-        if self._orders.whole:
+        if "bench" in self._roots:
             self._bench.refault(self._orders.faults)
-        else:
+        elif not self._guarded:
             about = checkpoint.about
             self._bench.count_from(about["bench_time_s"], about["shots"], about["exchanges"])
         self._run.take_up(checkpoint.step)

@@ -55,9 +55,9 @@ class Past:
         self._refuse_tapes()
 
     def _refuse_tapes(self) -> None:
-        elsewhere = self.args.served or self.args.guardian or self.args.record is not None
+        elsewhere = self.args.served or self.args.record is not None
         if self.args.replay is not None or (self.args.dry_run and elsewhere):
-            told = "in a dry run with --served, --guardian, --record or --replay the bench is not in this process"
+            told = "in a dry run with --served, --record or --replay the bench cannot be saved"
             raise ProcedureError(f"--resume: {self.folder.name} has no checkpoints: {told}")
         self.args.record = None
         if self.args.force and self.args.dry_run:
@@ -107,6 +107,9 @@ class Past:
         self._checkpoint = newest(self.folder, told)
         if self._checkpoint.about["bench_file"] != bench_digest(self.folder):
             raise BenchFileError(f"{self.folder / 'bench.toml'}: has been changed since the checkpoint was taken; it has to stay as it was")
+        if self.args.dry_run and self.args.guarded != (self._checkpoint.bench is not None):
+            told = "without a guardian; --guardian" if self.args.guarded else "at a guardian; --no-guardian"
+            raise ProcedureError(f"--resume: {self.folder.name} ran {told} is for another run")
         return Orders(self.args.checkpoint, self.args.dry_run, self._checkpoint, self._faults, self.args.force, stop)
 
     def verify(self, bench: Bench, run: Run) -> None:

@@ -48,10 +48,10 @@ def command(arguments: list[str], stop: Stopping) -> int:
 
 
 def _orders(args: argparse.Namespace, stop: Stopping) -> Orders | None:
-    """What is wanted of checkpoints; none where the simulated bench is in another process, or a tape."""
+    """What is wanted of checkpoints; none where simulated instruments are in other threads, or a tape."""
     from labonn.checkpoints import Orders
 
-    apart = args.replay is not None or (args.dry_run and (args.served or args.guarded or args.record is not None))
+    apart = args.replay is not None or (args.dry_run and (args.served or args.record is not None))
     return None if apart else Orders(args.checkpoint, args.dry_run, stopping=stop)
 
 
@@ -127,6 +127,8 @@ def _open(args: argparse.Namespace, run: Run) -> Bench:
     from labonn.guardian.starting import open_bench
 
     extra = {name: getattr(args, name) for name in ("served", "faults", "record", "replay") if getattr(args, name)}
+    if args.guarded and args.dry_run and run.orders is not None and run.orders.checkpoint is not None:
+        extra["go_on"] = run.orders.checkpoint.path
     path, log = args.guardian_url or args.bench or run.path("bench.toml"), run.path("guardian.log") if args.guarded else None
     try:
         return open_bench(path, log, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)

@@ -82,9 +82,9 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     check_guardian(args)
     if args.force and args.resume is None:
         raise ProcedureError("--force is about going on with a run; it needs --resume")
-    if args.checkpoint and (args.replay is not None or (args.dry_run and (args.served or args.guarded or args.record is not None))):
-        told = "the simulated bench is not in this process, or a tape; no checkpoint of it can be taken"
-        raise ProcedureError(f"--checkpoint: with --served, --guardian, --record or --replay {told}")
+    if args.checkpoint and (args.replay is not None or (args.dry_run and (args.served or args.record is not None))):
+        told = "simulated instruments are reached from outside, or a tape; no checkpoint of them can be taken"
+        raise ProcedureError(f"--checkpoint: with --served, --record or --replay {told}")
     own: tuple[str, ...] = getattr(procedure.module, "benches", ())
     args.bench_name = str(args.bench) if str(args.bench) in own else None
     if args.bench_name:

@@ -34,7 +34,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
     names = ("dry_run", "ideal", "seed", "real_time", "served", "faults", "record")
     options = {name: getattr(args, name) for name in names if getattr(args, name) not in (None, False, [])}
     bind = "" if args.bind == "private" else args.bind
-    serving = Serving(args.bench, options, bind, args.keys, args.once, args.log, args.lease, args.patience)
+    serving = Serving(args.bench, options, bind, args.keys, args.once, args.log, args.lease, args.patience, args.go_on)
 
     def ready(about: dict[str, Any]) -> None:
         try:
@@ -67,6 +67,8 @@ def _parser() -> Parser:
     add("--log", type=Path, metavar="FILE", help="append to this file what happens, in place of stderr")
     add("--json", action="store_true", help="print the address and more as one JSON object")
     add("--record", type=Path, metavar="FILE", help="write every exchange with an instrument on a tape, a new text file")
+    back = "(dry run, --once) a run's checkpoint: when the run goes on, simulated instruments are as they were then"
+    add("--go-on", type=Path, metavar="FILE", help=back)
     add("--dry-run", action="store_true", help="simulated instruments in place of the links")
     add("--ideal", action="store_true", help="(dry run) every imperfection off")
     add("--seed", type=seed, metavar="N", help="(dry run) of the simulated bench, in place of the file's")

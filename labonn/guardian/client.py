@@ -36,14 +36,16 @@ class RemoteBench:
     """A guardian's bench, for as long as this client has the lease. `Bench` tells what the methods do.
 
     Attributes:
-        file, ports, specs, clock, shots: as a Bench's. url: of the guardian. about: what it tells of itself (dry_run, pid, ...).
+        file, ports, specs, clock, shots, world: as a Bench's. url: of the guardian. about: what it tells of itself (dry_run, pid, ...).
+        sent: what the guardian has of this client's banks.
     """
 
     def __init__(self, connection: Connection, beats: Beats, about: dict[str, Any], arrays: Sequence[Any]) -> None:
         told = about["result"]
         self.url, self.about = connection.url, {name: told[name] for name in ("pid", "dry_run", "bench", "since", "lease_s")}
+        self.world: str | None = told["world"]
         self._connection, self._beats, self._session = connection, beats, told["session"]
-        self._sent, self._seq, self._closed = Sent(), 0, False
+        self.sent, self._seq, self._closed = Sent(), 0, False
         self._left: LeaseError | LinkClosedError | None = None
         self._sets: dict[tuple[str, str], int] = {}
         self._earlier = 0, 0
@@ -95,7 +97,7 @@ class RemoteBench:
         """As Bench.play."""
         start = time.perf_counter()
         try:
-            fields, frames = self._sent.header(table)
+            fields, frames = self.sent.header(table)
             result, arrays = self.call("play", fields, frames)
         except BaseException as problem:
             if self.observer is not None and not isinstance(problem, (LimitError, TableError)):
@@ -110,6 +112,23 @@ class RemoteBench:
         """As Bench.count_from."""
         self._earlier = shots, exchanges
         self.clock.go_on_from(seconds)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Name -> array: all that a simulated bench is now, for a checkpoint (labonn.guardian.keepsake).
+
+        Raises:
+            TableError: it is not simulated. SnapshotError: it cannot be saved.
+        """
+        result, arrays = self.call("snapshot", {})
+        return {name: unpack(value, arrays) for name, value in result.items()}
+
+    def bring_back(self) -> None:
+        """A simulated bench as at the checkpoint that its guardian was started with.
+
+        Raises:
+            LabonnError: there was none, or it is not of this bench.
+        """
+        self.call("bring_back", {})
 
     def call(self, op: str, fields: dict[str, Any], frames: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
         """(result, arrays) of a request.
@@ -133,7 +152,7 @@ class RemoteBench:
         try:
             about, arrays = self._connection.ask(header, frames, partial(self._again, time.monotonic()))
         except BaseException as problem:
-            self._sent.forget()
+            self.sent.forget()
             if isinstance(problem, (LeaseError, LinkClosedError)):
                 self._left = problem
             elif not isinstance(problem, LabonnError):  # Ctrl-C
@@ -142,7 +161,7 @@ class RemoteBench:
         self.state = about.get("state", self.state)
         self._ended = about if "ended" in about else None
         if "refused" in about:
-            self._sent.forget()
+            self.sent.forget()
         try:
             return self._connection.sound(about)["result"], arrays
         except LeaseError as problem:

@@ -133,7 +133,7 @@ class Connection:
     def _soon(self) -> bool:
         """Whether a reply came within a moment, in which other threads and processes may go on."""
         until_s = time.perf_counter() + SPIN_S
-        while not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             if time.perf_counter() > until_s:
                 return False
             GIVE_WAY()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from labonn.banks import arrays_of, rows_of
 from labonn.errors import LabonnError, LimitError, TableError
 from labonn.guardian.arrays import PARTS, Thing, Values, thing_of, unpack
 from labonn.guardian.guarded import GuardedBench
+from labonn.guardian.keepsake import restore_bench, saved_bench
 from labonn.guardian.messages import ASKING, Call, Plain, Play, Request, Wait
 from labonn.guardian.specs import packed_port
 from labonn.guardian.unacceptable import Unacceptable
@@ -67,13 +69,16 @@ class Doing:
 
     Args:
         opening: opens the bench. recorded: on a tape, which notes when a client looks at the clock, and only that.
+        go_on: a checkpoint to which a simulated bench can be brought back. faults: that it has from then on.
 
     Attributes:
         shown: port -> (bank, row) that was commanded last; none of a port that is safe.
     """
 
-    def __init__(self, opening: Callable[[], GuardedBench], recorded: bool = False) -> None:
-        self._opening, self._recorded = opening, recorded
+    def __init__(
+        self, opening: Callable[[], GuardedBench], recorded: bool = False, go_on: Path | None = None, faults: Sequence[str] = ()
+    ) -> None:  # fmt: skip
+        self._opening, self._recorded, self._go_on, self._faults = opening, recorded, go_on, faults
         self.bench = opening()
         self.shown: dict[str, tuple[Bank, int]] = {}
         self._is_safe = False
@@ -98,6 +103,17 @@ class Doing:
         (self.bench.let_go if self._is_safe else self.bench.close)()
         self._is_safe = False
 
+    def bring_back(self, known: dict[int, Thing]) -> None:
+        """The simulated bench as at the checkpoint, and what its client knew that it had; from now on with its own faults.
+
+        Raises:
+            LabonnError: there is no checkpoint, there is no bench in it, or another one.
+        """
+        if self._go_on is None:
+            raise LabonnError("a bench is brought back to a checkpoint that its guardian was started with; this one was started with none")
+        restore_bench(self._go_on, {"bench": self.bench, "known": known, "shown": self.shown})
+        self.bench.refault(self._faults)
+
     def make_safe(self) -> None:
         """All outputs."""
         self.shown.clear()
@@ -105,6 +121,14 @@ class Doing:
         self._is_safe = False
         self.bench.safe()
         self._is_safe = True
+
+    def saved(self, known: dict[int, Thing]) -> dict[str, NDArray[Any]]:
+        """A packed snapshot of a simulated bench, and of what its client knows that it has.
+
+        Raises:
+            LabonnError: it is not simulated, or cannot be saved.
+        """
+        return saved_bench({"bench": self.bench, "known": known, "shown": self.shown})
 
     def request(self, request: Request, banks: dict[str, Any], orders: dict[str, Any], arrays: Sequence[Any], values: Values) -> Any:
         """Do what a client asks; the result, packed."""
@@ -168,7 +192,9 @@ class Doing:
     def about(self, values: Values) -> dict[str, Any]:
         """What a client has to know of the bench from the beginning."""
         ports = {name: packed_port(device, self.bench.specs[name], values) for name, device in self.bench.ports.items()}
-        return {"name": self.bench.file.name, "text": self.bench.file.text, "ports": ports, "concurrent": self.bench.clock.concurrent}
+        bench = self.bench
+        told = {"name": bench.file.name, "text": bench.file.text, "concurrent": bench.clock.concurrent, "world": bench.world}
+        return {**told, "ports": ports}
 
     def outputs(self, ask: bool) -> dict[str, Any]:
         """Every port in words: what was commanded last, and temperatures.

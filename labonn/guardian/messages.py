@@ -140,9 +140,12 @@ class Wait(_Request):
 
 
 class Plain(_Request):
-    """now: the time. confirm: as Bench. make_safe: all outputs. stop: end what is being done. release: that, and give back the lease."""
+    """now: the time. confirm: as Bench. make_safe: all outputs. stop: end what is being done. release: that, and give back the lease.
 
-    op: Literal["now", "confirm", "make_safe", "stop", "release"]
+    snapshot: what a simulated bench is at this moment. bring_back: it is to be as at the checkpoint that the guardian was started with.
+    """
+
+    op: Literal["now", "confirm", "make_safe", "stop", "release", "snapshot", "bring_back"]
 
 
 Request = Play | Call | Wait | Plain

@@ -38,6 +38,7 @@ class Serving:
         path: the bench file. options: of Bench.open. bind: "tcp://HOST:PORT" (* for any free port), or "" for a socket file of this user's.
         keys: folder of CURVE keys; None: no keys. once: for one client alone. log: file; None: stderr.
         lease_s, patience_s: in place of the bench file's.
+        go_on: (dry run, once) a run's checkpoint, to which the client may bring the bench back.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Serving:
     log: Path | None = None
     lease_s: float | None = None
     patience_s: float | None = None
+    go_on: Path | None = None
 
     @property
     def real(self) -> bool:
@@ -73,7 +75,8 @@ def serve(serving: Serving, ready: Callable[[dict[str, Any]], None], stopped: Ca
     log = Log(serving.log, "guardian")
     with contextlib.ExitStack() as stack:
         twin = _twin(file, serving, log, stack) if serving.real else None
-        doing = Doing(lambda: _opened(serving, twin), recorded="record" in serving.options)
+        faults = serving.options.get("faults", ())
+        doing = Doing(lambda: _opened(serving, twin), "record" in serving.options, serving.go_on, faults)
         try:
             try:
                 unsafe = _serve(serving, file, doing, twin, log, ready, stopped)
@@ -134,6 +137,8 @@ def check_bind(serving: Serving) -> None:
     """Raise LabonnError for an address that is none, or that is open to others without keys; and for a tape of several clients."""
     if "record" in serving.options and not serving.once:
         raise LabonnError("--record: a tape is of one client's run; add --once")
+    if serving.go_on is not None and (serving.real or not serving.once):
+        raise LabonnError("--go-on: only a simulated bench can be brought back, and for one client; it needs --dry-run --once")
     if not serving.bind:
         return
     parts = urlsplit(serving.bind)

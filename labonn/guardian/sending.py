@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,17 @@ class Sent:
         """It is not known what the guardian has."""
         self._known.clear()
         self._drop, self._fresh = [], True
+
+    def remembered(self) -> dict[str, Any]:
+        """What is known at this moment, with the banks themselves, for a checkpoint."""
+        alive = {place: [[id, ref()] for id, ref in known if ref() is not None] for place, known in self._known.items()}
+        gone = [id for known in self._known.values() for id, ref in known if ref() is None]
+        return {"alive": alive, "drop": [*self._drop, *gone], "last": self._last, "fresh": self._fresh}
+
+    def remember(self, remembered: Mapping[str, Any]) -> None:
+        """The other way round; whoever uses a bank still has to hold it."""
+        self._known = {place: [(id, weakref.ref(thing)) for id, thing in known] for place, known in remembered["alive"].items()}
+        self._drop, self._last, self._fresh = [*remembered["drop"]], remembered["last"], remembered["fresh"]
 
     def header(self, table: ShotTable) -> tuple[dict[str, Any], list[Any]]:
         """(fields of a `play` message, its frames)."""

@@ -142,6 +142,10 @@ class Server:
         if quick and own:
             self._keeper.interrupt(f"stopped by {holder.who}")
         work = self._packed(lambda values: self._doing.request(request, banks, orders, arrays, values))
+        if request.op == "snapshot":
+            work = self._packed(lambda values: {name: values.pack(part) for name, part in self._doing.saved(self._memory.things).items()})
+        elif request.op == "bring_back":
+            work = self._packed(lambda values: self._doing.bring_back(self._memory.things))
         done = self._released if request.op == "release" else self._finished
         self._jobs.append(Job(request.op, work, done, holder.session, request.seq))
 

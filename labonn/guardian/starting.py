@@ -24,7 +24,8 @@ def open_bench(where: Any, log: Path | None = None, **options: Any) -> bench.Ben
     """The bench at a guardian's URL, or that of a file: opened here, or at a guardian of its own. All are used alike.
 
     Args:
-        where: zmq://…, ipc://…, or a path. log: of a guardian that is to be started; None: none is. options: of Bench.open, for a file.
+        where: zmq://…, ipc://…, or a path. log: of a guardian that is to be started; None: none is. options: of Bench.open, for a file;
+            go_on: (with `log`, in a dry run) a checkpoint to begin at.
     """
     if is_url(str(where)):
         return cast(bench.Bench, RemoteBench.open(str(where)))
@@ -76,13 +77,15 @@ def escorted_bench(path: Path | str, log: Path, patience_s: float | None = None,
 
 
 def _command(path: Path | str, log: Path, options: dict[str, Any]) -> list[str]:
-    if unknown := [name for name, value in options.items() if value and name not in (*FLAGS, "seed", "record", "faults")]:
+    if unknown := [name for name, value in options.items() if value and name not in (*FLAGS, "seed", "record", "faults", "go_on")]:
         raise LabonnError(f"{unknown[0]}: is nothing that a guardian could be told; add --no-guardian")
     words = [f"--{name.replace('_', '-')}" for name in FLAGS if options.get(name)]
     if options.get("seed") is not None and options.get("dry_run"):
         words += ["--seed", str(options["seed"])]
     if options.get("record") is not None:
         words += ["--record", os.fspath(options["record"])]
+    if options.get("go_on") is not None:
+        words += ["--go-on", os.fspath(options["go_on"])]
     for fault in options.get("faults", ()):
         words += [f"--fault={fault}"]
     serve = [sys.executable, "-m", "labonn.cli", "serve", os.fspath(path), "--bind", "private", "--once", "--json"]

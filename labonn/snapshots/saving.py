@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import json
 import re
 import types
 from collections.abc import Mapping
@@ -41,6 +42,25 @@ class Snapshot:
     def tree(self) -> dict[str, Any]:
         """All but the arrays, for JSON."""
         return {"roots": self.roots, "table": self.table}
+
+    def packed(self) -> dict[str, Array]:
+        """All of it as three arrays, for a file or a message."""
+        tree = np.frombuffer(json.dumps(self.tree, separators=(",", ":")).encode(), np.uint8)
+        sizes = np.array([array.size for array in self.arrays], np.int64)
+        return {"tree": tree, "sizes": sizes, "content": np.concatenate([np.zeros(0, np.uint8), *self.arrays])}
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Array]) -> Snapshot:
+        """The other way round.
+
+        Raises:
+            KeyError, TypeError, ValueError: these are not what `packed` makes.
+        """
+        tree, sizes, content = json.loads(packed["tree"].tobytes()), packed["sizes"], packed["content"]
+        if sizes.sum() != content.size or sizes.min(initial=0) < 0:
+            raise ValueError(f"its arrays have {content.size} bytes in place of {sizes.sum()}")
+        arrays = np.split(content, np.cumsum(sizes)[:-1]) if len(sizes) else []
+        return cls(tree["roots"], tree["table"], arrays)
 
 
 def snapshot(

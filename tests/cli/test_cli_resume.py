@@ -21,6 +21,8 @@ from small_digits import Cut
 from labonn.checkpoints import listed
 from labonn.cli import main
 from labonn.cli.stopping import Stopped, stoppable
+from labonn.errors import LabonnError
+from labonn.guardian.starting import escorted_bench
 
 SAME = ("weights.npz", "test.npz", "metrics.jsonl", "metrics.csv")
 CHIP = ["--sizes", "9", "4", "3", "--steps", "9", "--report", "4", "--batch", "16"]
@@ -82,6 +84,35 @@ def test_what_was_cut_short_twice_ends_as_if_it_never_had_been(
     cut_at(0)
     assert resume(tmp_path / "two") == 0
     assert_same(folder_of(tmp_path / "one"), folder_of(tmp_path / "two"))
+
+
+@pytest.mark.parametrize("case", [FAST[0], *(pytest.param(case, marks=pytest.mark.slow) for case in FAST[1:])])
+def test_at_a_guardian_it_goes_on_just_as_well_and_both_are_as_without_one(
+    case: str, pictures: Path, tmp_path: Path, cut_at: Callable[[int], None]
+) -> None:
+    assert train(tmp_path / "one", pictures, case) == 0
+    for step in (3, 6):
+        cut_at(step)
+        with pytest.raises(Cut):
+            train(tmp_path / "two", pictures, case, "--checkpoint", "2", "--guardian") if step == 3 else resume(tmp_path / "two")
+    cut_at(0)
+    assert resume(tmp_path / "two") == 0
+    assert_same(folder_of(tmp_path / "one"), folder_of(tmp_path / "two"))
+
+
+def test_a_guardian_brings_back_nothing_but_what_it_was_started_with(pictures: Path, tmp_path: Path, cut_at: Callable[[int], None]) -> None:
+    cut_at(2)
+    with pytest.raises(Cut):
+        train(tmp_path / "runs", pictures, "cells with all imperfections", "--checkpoint", "2")
+    folder = folder_of(tmp_path / "runs")
+    with escorted_bench(folder / "bench.toml", tmp_path / "log", dry_run=True) as bench:
+        with pytest.raises(LabonnError, match="this one was started with none"):
+            bench.bring_back()
+        assert set(bench.snapshot()) == {"tree", "sizes", "content"}
+    there = escorted_bench(folder / "bench.toml", tmp_path / "log", dry_run=True, go_on=listed(folder)[-1])
+    with there as bench, pytest.raises(LabonnError, match=r"000000002\.npz: has no bench that was at a guardian"):
+        bench.bring_back()
+    assert main(["serve", str(folder / "bench.toml"), "--go-on", str(listed(folder)[-1])]) == 2
 
 
 def test_a_checkpoint_at_every_step_changes_nothing_at_all(pictures: Path, tmp_path: Path) -> None:
@@ -208,7 +239,7 @@ def test_checkpoints_with_arrays_missing_or_of_another_version_are_refused(cut: 
         (["--ideal"], r"--ideal True: the run has False"),
         (["--force"], r"--force is about instruments"),
         (["--served"], r"--served True: the run has False"),
-        (["--guardian"], r"in a dry run with --served, --guardian, --record or --replay the bench is not in this process"),
+        (["--guardian"], r"ran without a guardian; --guardian is for another run"),
     ],
 )
 def test_options_that_are_not_those_of_the_run_are_refused(
@@ -261,7 +292,7 @@ def test_other_pictures_do_not_fit(
         (["compare_gradients", "--resume", "latest"], r"compare_gradients keeps no checkpoints"),
         (["train_chip", "--force"], r"--force is about going on with a run; it needs --resume"),
         (["train_chip", "--checkpoint", "-1"], r"--checkpoint: -1 is negative; a number of steps is 0 or more"),
-        (["train_chip", "--dry-run", "--served", "--checkpoint", "5"], r"--checkpoint: with --served, --guardian, --record or --replay"),
+        (["train_chip", "--dry-run", "--served", "--checkpoint", "5"], r"--checkpoint: with --served, --record or --replay"),
     ],
 )
 def test_what_cannot_go_on_is_told_in_one_line(

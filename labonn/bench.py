@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from labonn.banks import check_limits
 from labonn.benchfile import BenchFile, read
 from labonn.channels import ChannelSpec, Floats
 from labonn.clock import Clock, RealClock
+from labonn.crew import Crew, at_once
 from labonn.devices import Actuator, Detector
 from labonn.errors import InterlockError, LimitError, LinkError, TableError, UnknownStateError
 from labonn.faults import parse_fault
@@ -31,8 +31,6 @@ from labonn.shots import Bank, Readings, ShotTable
 
 Result = TypeVar("Result")
 Plan = Generator[ShotTable, Readings, Result]
-WORTH_A_THREAD_S = 1e-3
-SLOWER = 1.1
 QUESTIONS = 3  # whether all is as it should be, of one port, before a link error is raised
 RAMP_DWELL_S = 1e-3  # which a held port does not look at
 
@@ -69,12 +67,10 @@ class Bench:
         self._trigger_name = next(p.name for p in file.ports.values() if p.role == "trigger")
         self._trigger = self.ports[self._trigger_name]
         self._settle_s = {n: float(s.settle_s.max(initial=0.0)) for n, s in self.specs.items()}
-        self._pool = self._threads()
-        self._cost_s: dict[tuple[str, str], float] = {}
+        self._crew = Crew(opened.clock, len(self.ports))
         self._loaded: dict[str, Bank] = {}
         self._held: dict[str, tuple[Bank, int]] = {}
         self._armed: set[str] = set()  # ports that wait for a trigger that has not come
-        self._failed: dict[str, Exception] = {}  # ports, in the segment that is being played
         self.recovery = Recovery(file.ports.values(), opened.links, opened.clock)
         self._protection = Protection(file, self.ports, self.specs, opened.clock)
         self._closed = False
@@ -110,7 +106,7 @@ class Bench:
         try:
             for tighter in limits:
                 bench._tighten(tighter)
-            bench._each("prepare", bench._actuators, bench._prepare)
+            bench._crew.each("prepare", bench._actuators, bench._prepare)
         except BaseException as problem:
             with opening.noted(problem):
                 bench.close()
@@ -147,7 +143,7 @@ class Bench:
         Raises:
             UnknownStateError: it was not triggered, or is no longer at what it was set to. LinkError: it does not answer.
         """
-        self._each("confirm", [name for name, device in self._actuators.items() if hasattr(device, "confirm")], self._confirm)
+        self._crew.each("confirm", [name for name, device in self._actuators.items() if hasattr(device, "confirm")], self._confirm)
 
     def _confirm(self, name: str) -> None:
         """Asked again after a link error: a question does no harm twice."""
@@ -237,12 +233,12 @@ class Bench:
     def _insist(self, segment: Segment, read: tuple[str, ...]) -> Readings:
         """Play a segment; again from its beginning after ports whose link failed were brought back, where the bench file allows that."""
         for attempt in itertools.count():
-            self._failed.clear()
+            self._crew.failed.clear()
             try:
                 return self._play_segment(segment, read)
             except LinkError as problem:
-                names = self.recovery.with_siblings(self._failed)
-                only_links = all(isinstance(failed, LinkError) for failed in self._failed.values())
+                names = self.recovery.with_siblings(self._crew.failed)
+                only_links = all(isinstance(failed, LinkError) for failed in self._crew.failed.values())
                 if not only_links or attempt >= self.recovery.most(names):
                     raise
                 try:
@@ -274,30 +270,30 @@ class Bench:
     def _play_segment(self, segment: Segment, read: tuple[str, ...]) -> Readings:
         self.between()
         stale = [n for n in self.ports if n in self._armed and n not in segment.orders and n not in read]
-        self._each("disarm", [n for n in stale if n in self._actuators], self._rest)
+        self._crew.each("disarm", [n for n in stale if n in self._actuators], self._rest)
         self._armed.difference_update(self._actuators)
-        self._each("rest", self._protection.in_the_way(segment), self._rest)
+        self._crew.each("rest", self._protection.in_the_way(segment), self._rest)
         self._hold(segment, 0)
         for name, bank in segment.banks.items():
             if bank is not self._loaded.get(name):
                 self._loaded.pop(name, None)
         self._armed.update(segment.orders, read)
-        self._each("load", segment.orders, lambda name: self._load(name, segment))
+        self._crew.each("load", segment.orders, lambda name: self._load(name, segment))
         recording = [*read, *(n for n in stale if n in self._detectors)]
         several = {"bursts": segment.bursts} if segment.bursts > 1 else {}
-        self._each("arm", recording, lambda name: self.ports[name].arm(segment.shots, segment.dwell_s, **several))
+        self._crew.each("arm", recording, lambda name: self.ports[name].arm(segment.shots, segment.dwell_s, **several))
         for burst in range(segment.bursts):
             if burst:
                 self.between()
                 self._hold(segment, burst)
             if segment.orders or read:
-                self._timed("fire", self._trigger_name, lambda _: self._trigger.fire(segment.shots, segment.dwell_s))
+                self._crew.one("fire", self._trigger_name, lambda _: self._trigger.fire(segment.shots, segment.dwell_s))
         for name in segment.orders:
             if hasattr(self.ports[name], "fired"):
                 self.ports[name].fired(segment.bursts)
         if segment.orders or read:
             self._armed.clear()
-        return self._each("fetch", read, lambda name: self._detectors[name].fetch())
+        return self._crew.each("fetch", read, lambda name: self._detectors[name].fetch())
 
     def _hold(self, segment: Segment, burst: int) -> None:
         """Set the held ports whose row changes, and let them settle."""
@@ -323,7 +319,7 @@ class Bench:
             device.arm()
 
     def _put(self, rows: Mapping[str, tuple[Bank, int]], dwell_s: float) -> None:
-        self._each("set", rows, lambda name: self._set(name, *rows[name], dwell_s))
+        self._crew.each("set", rows, lambda name: self._set(name, *rows[name], dwell_s))
 
     def _rest(self, name: str) -> None:
         self._actuators[name].safe()
@@ -347,37 +343,6 @@ class Bench:
         if fresh and bank is not None:
             self._loaded[name] = bank
         self.ports[name].arm(**({"bursts": segment.bursts} if segment.bursts > 1 else {}))
-
-    def _each(self, what: str, names: Iterable[str], action: Callable[[str], Any]) -> dict[str, Any]:
-        """`action` on every port, in threads where their measured durations make that worth while."""
-        names = list(names)
-        costs = [self._cost_s.get((what, name), 0.0) for name in names]
-        if self.clock.concurrent and len(names) > 1 and sum(costs) - max(costs) > WORTH_A_THREAD_S:
-            try:
-                tasks = [self._pool.submit(self._timed, what, name, action) for name in names]
-                wait(tasks)  # after a failure too: nobody may use a link that a thread still holds
-            except BaseException:  # nor after Ctrl-C
-                self._pool.shutdown()
-                self._pool = self._threads()
-                raise
-            results = [task.result() for task in tasks]
-        else:
-            results = [self._timed(what, name, action) for name in names]
-        return dict(zip(names, results, strict=True))
-
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(max_workers=max(2, len(self.ports)), thread_name_prefix="port")
-
-    def _timed(self, what: str, name: str, action: Callable[[str], Any]) -> Any:
-        start = time.perf_counter()
-        try:
-            result = action(name)
-        except Exception as problem:
-            self._failed[name] = problem
-            raise
-        took = time.perf_counter() - start
-        self._cost_s[what, name] = min(took, SLOWER * self._cost_s.get((what, name), took))  # one slow reply is no reason for threads
-        return result
 
     @property
     def exchanges(self) -> int:
@@ -404,7 +369,7 @@ class Bench:
         self._loaded.clear()
         self._held.clear()
         self._armed.difference_update(self._actuators)
-        failed = _attempt(self._actuators, self._make_safe)
+        failed = at_once(self._actuators, self._make_safe)
         if failed:
             unsafe = UnknownStateError("; ".join(f"{name}: could not be made safe: {problem}" for name, problem in failed.items()))
             if self.observer is not None:
@@ -440,7 +405,7 @@ class Bench:
         else:
             self._opened.close()
         finally:
-            self._pool.shutdown()
+            self._crew.close()
 
     def __enter__(self) -> Self:
         return self
@@ -448,14 +413,6 @@ class Bench:
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         with contextlib.nullcontext() if problem is None else opening.noted(problem):
             self.close()
-
-
-def _attempt(names: Collection[str], action: Callable[[str], None]) -> dict[str, BaseException]:
-    """Do `action` for every name at once; what failed, by name. Nothing one instrument does may spare or delay the next its turn."""
-    with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="safe") as pool:
-        tasks = {name: pool.submit(action, name) for name in names}
-    failed = {name: task.exception() for name, task in tasks.items()}
-    return {name: problem for name, problem in failed.items() if problem is not None}
 
 
 __all__ = ["Bench", "Floats", "Plan"]

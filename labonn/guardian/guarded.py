@@ -80,7 +80,7 @@ class GuardedBench(Bench):
         try:
             self._opened.close()
         finally:
-            self._pool.shutdown()
+            self._crew.close()
 
     def between(self) -> None:
         """LeaseError if the play is to end here."""

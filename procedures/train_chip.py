@@ -212,7 +212,7 @@ def _train(bench: Bench, training: ChipTraining, keeper: Keeper, run: Run) -> No
             run.step(now.steps, loss=loss)
             keeper.step(now.steps)
 
-        while not training.over():
+        while training.current.losses or not training.over():  # the last steps of a run that was cut short may lack their report
             bench.run(training.stretch(watch, bench.clock.now))
             run.metrics(grown.metrics[-1])
     keeper.end(grown.steps)

@@ -115,6 +115,18 @@ def test_a_guardian_brings_back_nothing_but_what_it_was_started_with(pictures: P
     assert main(["serve", str(folder / "bench.toml"), "--go-on", str(listed(folder)[-1])]) == 2
 
 
+def test_what_was_cut_short_after_its_last_step_still_gets_its_last_report(
+    pictures: Path, tmp_path: Path, cut_at: Callable[[int], None]
+) -> None:
+    assert train(tmp_path / "one", pictures, "chip, random directions") == 0
+    cut_at(9)
+    with pytest.raises(Cut):
+        train(tmp_path / "two", pictures, "chip, random directions", "--checkpoint", "1")
+    cut_at(0)
+    assert resume(tmp_path / "two") == 0
+    assert_same(folder_of(tmp_path / "one"), folder_of(tmp_path / "two"))
+
+
 def test_a_checkpoint_at_every_step_changes_nothing_at_all(pictures: Path, tmp_path: Path) -> None:
     case = "cells with all imperfections"
     assert train(tmp_path / "one", pictures, case, "--checkpoint", "0") == 0

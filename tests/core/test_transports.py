@@ -28,6 +28,7 @@ from sim_backends.served import serve_pty, serve_tcp
 from sim_backends.simlinks import SimulatedLink
 
 FAST: dict[str, Any] = {"timeout_s": 0.15, "quiet_s": 0.03}
+PATIENT = FAST | {"timeout_s": 10.0}  # where nothing is to be waited for in vain
 WAYS = ("in process", "tcp", "pty", "visa socket", "visa serial")
 
 
@@ -76,7 +77,7 @@ def scripted(*steps: bytes | None, **options: Any) -> tuple[LineLink, Script]:
 
 @contextlib.contextmanager
 def linked(way: str, firmware: Any, clock: SimulatedClock, **options: Any) -> Iterator[Any]:
-    options = FAST | options
+    options = PATIENT | options
     if way == "in process":
         yield SimulatedLink(firmware, clock, **options)
         return
@@ -108,7 +109,7 @@ def test_all_ways_cut_lines_identically(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_lost_reply_times_out_with_the_question_and_the_link_stays_usable(way: str) -> None:
-    with linked(way, Echo(), SimulatedClock()) as link:
+    with linked(way, Echo(), SimulatedClock(), **FAST) as link:
         with pytest.raises(LinkTimeoutError, match=r"no complete reply to b'0lost' after 0.15 s; what it did is unknown"):
             link.exchange(b"0lost")
         assert link.exchange(b"1x") == b"x0"
@@ -116,7 +117,7 @@ def test_a_lost_reply_times_out_with_the_question_and_the_link_stays_usable(way:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_truncated_reply_times_out_and_says_what_had_come(way: str) -> None:
-    with linked(way, Echo(), SimulatedClock()) as link:
+    with linked(way, Echo(), SimulatedClock(), **FAST) as link:
         with pytest.raises(LinkTimeoutError, match=r"b'x0\\nx1\\n' had come"):
             link.exchange(b"2x", 3)
         assert link.exchange(b"1x") == b"x0"
@@ -180,7 +181,7 @@ def test_a_block_gives_its_data_whatever_bytes_they_are(way: str) -> None:
     ],
 )
 def test_what_is_no_block_is_an_error_once(way: str, reply: bytes, told: str) -> None:
-    with linked(way, Blocks(bad=reply, good=GOOD), SimulatedClock()) as link:
+    with linked(way, Blocks(bad=reply, good=GOOD), SimulatedClock(), **FAST) as link:
         with pytest.raises(DesyncError, match=told):
             link.exchange(b"Bbad", BLOCK)
         assert link.exchange(b"Bgood", BLOCK) == EVERY_BYTE
@@ -188,7 +189,7 @@ def test_what_is_no_block_is_an_error_once(way: str, reply: bytes, told: str) ->
 
 @pytest.mark.parametrize(("way", "length"), [*((way, 500) for way in WAYS), *(("tcp", length) for length in (1, 3, 6, 1030))])
 def test_a_truncated_block_times_out(way: str, length: int) -> None:
-    with linked(way, Blocks(cut=GOOD[:length], good=GOOD), SimulatedClock()) as link:
+    with linked(way, Blocks(cut=GOOD[:length], good=GOOD), SimulatedClock(), **FAST) as link:
         with pytest.raises(LinkTimeoutError, match=r"no complete reply to b'Bcut' after 0.15 s"):
             link.exchange(b"Bcut", BLOCK)
         assert link.exchange(b"Bgood", BLOCK) == EVERY_BYTE
@@ -228,7 +229,7 @@ def test_a_block_is_cut_alike_however_it_comes(data: bytes, rest: bytes, sizes: 
 
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_a_new_connection_gives_no_reply_to_an_earlier_request(way: str) -> None:
-    with linked(way, Late(), SimulatedClock()) as link:
+    with linked(way, Late(), SimulatedClock(), **FAST) as link:
         assert link.exchange(b"A") == b"A"
         with pytest.raises(LinkTimeoutError):
             link.exchange(b"slow B")

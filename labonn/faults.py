@@ -26,7 +26,10 @@ ON_THE_WIRE = {
     "flipped": "one bit of the reply is another, in a digit if it has one",
 }
 ON_CALLS = ("drop", "deaf", "timeout", "truncated")  # of instruments that have functions: a call raises, or gives too little
-OF_TIME = {"clock_jump": "VALUE seconds (3600) pass at once, as when the computer was asleep"}
+OF_THE_COMPUTER = {
+    "clock_jump": "VALUE seconds (3600) pass at once, as when the computer was asleep",
+    "full_disk": "from now on no file of this process grows beyond VALUE bytes (0)",
+}
 IN_THE_INSTRUMENT = {
     "refuse": "the next setting is refused by the instrument's words",
     "ignore": "the next setting is acknowledged, and not done",
@@ -41,7 +44,7 @@ IN_THE_INSTRUMENT = {
     "lost_block": "a block of the next record is missing",
     "power_cycle": "its power fails for a moment: it forgets everything, and comes back",
 }
-KINDS = ON_THE_WIRE | OF_TIME | IN_THE_INSTRUMENT
+KINDS = ON_THE_WIRE | OF_THE_COMPUTER | IN_THE_INSTRUMENT
 FORM = re.compile(
     r"(?:(?P<port>[^:/@]+)(?:/(?P<index>\d+))?:)?(?P<kind>[a-z_]+?)(?:=(?P<value>[^@x]+))?"
     r"(?:@(?P<after>[\d.e+-]+)(?P<unit>s?))?(?:x(?P<times>\d+|\*))?"

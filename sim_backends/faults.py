@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,12 @@ import numpy as np
 
 from labonn.clock import Clock
 from labonn.errors import LabonnError
-from labonn.faults import IN_THE_INSTRUMENT, OF_TIME, ON_CALLS, ON_THE_WIRE, Fault
+from labonn.faults import IN_THE_INSTRUMENT, OF_THE_COMPUTER, ON_CALLS, ON_THE_WIRE, Fault
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 ASLEEP_S = 3600.0
 DIGIT = re.compile(rb"[0-9]")
@@ -42,8 +48,10 @@ class Faulty:
             LabonnError: the instrument cannot have it.
         """
         inside = [kind for kind in IN_THE_INSTRUMENT if kind in getattr(self.emulator, "faults", ())]
-        if fault.kind not in (*self.kinds, *OF_TIME, *inside):
-            raise LabonnError(f"fault {fault.text!r}: {self._name} has {', '.join([*self.kinds, *OF_TIME, *inside])}")
+        if fault.kind == "full_disk" and resource is None:
+            raise LabonnError(f"fault {fault.text!r}: this system cannot limit the size of files")
+        if fault.kind not in (*self.kinds, *OF_THE_COMPUTER, *inside):
+            raise LabonnError(f"fault {fault.text!r}: {self._name} has {', '.join([*self.kinds, *OF_THE_COMPUTER, *inside])}")
         self._faults.append([fault, fault.times])
 
     def calm(self) -> None:
@@ -62,8 +70,10 @@ class Faulty:
             self.struck.append(fault)
             if fault.kind in self.kinds:
                 return str(fault.kind)
-            if fault.kind in OF_TIME:
+            if fault.kind == "clock_jump":
                 self._clock.wait(ASLEEP_S if fault.value is None else fault.value)
+            elif fault.kind == "full_disk":
+                fill_disk(int(fault.value or 0))
             else:
                 self._inject(fault)
         return ""
@@ -167,6 +177,12 @@ class Calls(Faulty):
             return found[..., : found.shape[-1] // 2] if kind == "truncated" and isinstance(found, np.ndarray) else found
 
         return call
+
+
+def fill_disk(most_bytes: int) -> None:
+    """No file of this process may grow beyond this, by the system's own limit; writing fails as it does on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 def wire_of(name: str, emulator: Any, clock: Clock) -> Faulty:

@@ -280,7 +280,7 @@ def test_calls_of_functions_fail_too(kind: str, shown: int) -> None:
 
 def test_a_function_table_has_no_wire_that_could_garble() -> None:
     bench = load("labonn.benches", "unlit")(parse(WINDOW, "bench.toml"), SimulatedClock())
-    with pytest.raises(LabonnError, match="slm has drop, deaf, timeout, truncated, clock_jump, unseen"):
+    with pytest.raises(LabonnError, match="slm has drop, deaf, timeout, truncated, clock_jump, full_disk, unseen"):
         bench.inject(parse_fault("garbled"))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import benches
 from running import Seen
 
-from labonn.faults import IN_THE_INSTRUMENT, OF_TIME, ON_CALLS, ON_THE_WIRE
+from labonn.faults import IN_THE_INSTRUMENT, OF_THE_COMPUTER, ON_CALLS, ON_THE_WIRE
 from labonn.registry import load
 
 VALUES = {"misread": "1.5", "stuck": "1", "saturated": "1", "nan": "1"}
@@ -61,7 +61,8 @@ def kinds_of(driver: str) -> list[str]:
     """Every kind of fault that the emulator of a driver can have."""
     emulator = load("labonn.emulators", driver)
     wire = ON_THE_WIRE if hasattr(emulator, "feed") or hasattr(emulator, "handle_parts") else ON_CALLS
-    return [*wire, *OF_TIME, *(kind for kind in IN_THE_INSTRUMENT if kind in emulator.faults)]
+    computer = [kind for kind in OF_THE_COMPUTER if kind != "full_disk"]  # which would stay for other cases: HOST has its own
+    return [*wire, *computer, *(kind for kind in IN_THE_INSTRUMENT if kind in emulator.faults)]
 
 
 def cases_of(bench: str, reference: Seen) -> Iterator[Case]:

@@ -184,6 +184,7 @@ class Bench:
                 self._protection.interlocks.check(parts[-1], done)
                 done += segment.shots * segment.bursts
         except BaseException as problem:
+            self._protection.broken_off()
             self._loaded.clear()
             self._held.clear()
             if isinstance(problem, InterlockError):
@@ -193,6 +194,7 @@ class Bench:
             if self.observer is not None:
                 self.observer.failed(problem)
             raise
+        self._protection.played(table, {**self._loaded, **table.banks})
         for name, bank in table.banks.items():
             if self._loaded.get(name) is not bank:
                 self._loaded.pop(name, None)  # memory holds the last part of a bank that was too large for it
@@ -306,7 +308,8 @@ class Bench:
         self._protection.lead({name: wanted[name] for name in changed}, lambda rows: self._put(rows, segment.dwell_s), self._rest)
         self._put({name: wanted[name] for name in changed}, segment.dwell_s)
         self._held.update({name: wanted[name] for name in changed})
-        self.clock.wait(max(self._settle_s[name] for name in changed))
+        if segment.settle:
+            self.clock.wait(max(self._settle_s[name] for name in changed))
 
     def _holds(self, name: str, bank: Bank, row: int) -> bool:
         held = self._held.get(name)

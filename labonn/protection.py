@@ -18,6 +18,7 @@ from labonn.interlocks import Interlocks
 from labonn.levels import Levels
 from labonn.limits import JointLimits, joints_of
 from labonn.ramps import Moves, Put, measures
+from labonn.rests import Rests
 from labonn.segments import Segment
 from labonn.shots import ShotTable
 from labonn.slews import Slew, check_sequence, slew_of
@@ -58,6 +59,7 @@ class Protection:
         self.joints = JointLimits(joints, self._resting)
         in_joints = {port for joint in joints for port in joint.shares}
         self._levels = Levels(specs, in_joints | {port for port in slews if specs[port].depth == 1}, dark, clock)
+        self._rests = Rests(specs, {port: slew for port, slew in slews.items() if specs[port].depth > 1}, dark)
         self._moves = Moves(devices, slews, specs, self.joints, self._levels, clock)
 
     def check(self, table: ShotTable, banks: Mapping[str, Bank]) -> None:
@@ -66,10 +68,19 @@ class Protection:
         for port, slew in self.slews.items():
             if port in table.orders and self._specs[port].depth > 1:
                 check_sequence(port, self._specs[port], slew, banks[port], table.orders[port], table.dwell_s)
+        self._rests.check(table, banks)
+
+    def played(self, table: ShotTable, banks: Mapping[str, Bank]) -> None:
+        """A table has been played to its end; `banks` are those of all its ports."""
+        self._rests.played(table, banks)
+
+    def broken_off(self) -> None:
+        """A table was not played to its end."""
+        self._rests.lost()
 
     def in_the_way(self, segment: Segment) -> list[str]:
         """Sequenced ports that have to be made safe first, because of the row that they keep from the table before."""
-        found: set[str] = set()
+        found = set(self._rests.unknown()) & segment.orders.keys()
         for joint in self.joints.joints:
             keep = [port for port in joint.shares if port in self._resting and port in segment.orders and self._levels.highest(port).any()]
             highest = {port: self._highest(port, segment) for port in (joint.shares if keep else ())}
@@ -104,10 +115,12 @@ class Protection:
     def made_safe(self, port: str) -> None:
         """A port has just been made safe, or prepared."""
         self._levels.made_safe(port)
+        self._rests.made_safe(port)
 
     def lost(self, port: str) -> None:
         """Nobody knows what a port is at."""
         self._levels.lost(port)
+        self._rests.lost([port])
 
 
 def _slew(file: BenchFile, name: str, devices: Mapping[str, Any], actuators: Mapping[str, ChannelSpec]) -> Slew | None:

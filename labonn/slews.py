@@ -61,6 +61,11 @@ def slew_of(port: str, rates: Sequence[float] | None, spec: ChannelSpec, rule: s
     return Slew(per_channel(rates, len(spec)), tick_s, rule)
 
 
+def allowed_step(slew: Slew, dwell_s: float, magnitude: Floats, eps: float = float(np.finfo(np.float32).eps)) -> Floats:
+    """(C,) largest change from one shot to the next, of values of this magnitude (C,) with this rounding."""
+    return np.asarray(slew.rates * dwell_s * (1 + ROUNDING) + eps * magnitude)
+
+
 def check_sequence(port: str, spec: ChannelSpec, slew: Slew, bank: Bank, order: Ints, dwell_s: float) -> None:
     """Raise LimitError if consecutive shots of a table are further apart than `slew` allows in the time of one.
 
@@ -69,7 +74,7 @@ def check_sequence(port: str, spec: ChannelSpec, slew: Slew, bank: Bank, order: 
     first = arrays_of(bank)[0]
     ends = extremes_of(bank)
     low, high = ends.min(axis=0).astype(np.float64), ends.max(axis=0).astype(np.float64)
-    allowed = slew.rates * dwell_s * (1 + ROUNDING) + np.finfo(first.dtype).eps * np.maximum(np.abs(low), np.abs(high))
+    allowed = allowed_step(slew, dwell_s, np.maximum(np.abs(low), np.abs(high)), float(np.finfo(first.dtype).eps))
     if (high - low <= allowed).all():
         return
     pairs, shots = np.unique(order[:-1].astype(np.int64) * bank.shape[0] + order[1:], return_index=True)

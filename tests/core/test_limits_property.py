@@ -139,7 +139,7 @@ class Wire:
         self.commands += 1
         if self.dac.armed:
             rows = np.array(self.dac.volts()) * A_PER_V
-            steps, most = np.abs(np.diff(rows, axis=0)), self.rules.slew.get("fast", math.inf) * dwell_s
+            steps, most = np.abs(np.diff(_from_dark(rows), axis=0)), self.rules.slew.get("fast", math.inf) * dwell_s
             self.holds(len(rows) == shots and bool((steps <= most * (1 + NEAR) + STEP_A).all()), "fast", rows)
             for row in rows:
                 self.check({**self.now, "fast": row})
@@ -238,13 +238,19 @@ def verdict(rules: Rules, table: ShotTable, loaded: Bank | None, now: dict[str, 
             return False
         rows[port] = frames[: bank.shape[0]][table.orders[port]]
     if "fast" in rows and "fast" in rules.slew:
-        found += [_below(step, rules.slew["fast"] * DWELL_S) for step in np.abs(np.diff(rows["fast"], axis=0)).ravel()]
+        found += [_below(step, rules.slew["fast"] * DWELL_S) for step in np.abs(np.diff(_from_dark(rows["fast"]), axis=0)).ravel()]
     dark = {"gain": now["gain"], "pump": now["pump"], "fast": np.zeros(CHANNELS["fast"])}
     for shot in range(table.shots):
         moment = {**dark, **{port: played[shot] for port, played in rows.items()}}
         concerned = [joint for joint in rules.joints if any(port in rows for port, _ in joint.channels)]
         found += [_below(joint.of(moment), joint.most) for joint in concerned]
     return False if False in found else None if None in found else True
+
+
+def _from_dark(rows: Floats) -> Floats:
+    """What a converter that is dark between tables makes of a sequence."""
+    dark = np.zeros((1, rows.shape[1]))
+    return np.concatenate([dark, rows, dark])
 
 
 def _own(bank: Bank) -> list[Floats]:

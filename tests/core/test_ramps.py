@@ -17,6 +17,7 @@ from labonn.bench import Bench
 from labonn.benchfile import parse
 from labonn.channels import ChannelSpec, Floats, NumberedNames
 from labonn.errors import BenchFileError, LimitError, LinkTimeoutError, UnknownStateError
+from labonn.rests import Rests
 from labonn.shots import Bank, Changes, Dither, ShotTable, dense
 from labonn.slews import Slew, check_sequence
 from labonn.units import format_rate, parse_rate
@@ -368,6 +369,44 @@ def test_a_table_that_is_too_fast_never_begins_to_leave(watch: Callable[[str], W
     with pytest.raises(LimitError, match=r"^fast/ch3: 1\.5 V in 500 us from shot 1 to 2"):
         lab.bench.play(ShotTable({}, {"fast": np.array([1, 1, 0])}, 5e-4, read=()))
     assert lab.bench.exchanges == before
+
+
+def test_a_table_begins_where_the_port_is_and_ends_where_it_goes(watch: Callable[[str], Watched]) -> None:
+    lab = watch(FAST + 'slew = "2 V/ms"\n')  # dark between tables
+    steps = np.tile(np.array([[1.0], [1.5], [2.5]]), 9)
+
+    def play(order: list[int]) -> None:
+        lab.bench.play(ShotTable({"fast": steps}, {"fast": np.array(order)}, 5e-4, read=()))
+
+    play([0, 1, 0])
+    before = lab.bench.exchanges
+    with pytest.raises(LimitError, match=r"^fast/ch0: 1\.5 V in 500 us before shot 0 is faster than 2 kV/s"):
+        play([1, 0])
+    with pytest.raises(LimitError, match=r"^fast/ch0: 1\.5 V in 500 us after shot 1, where it is dark"):
+        play([0, 1])
+    assert lab.bench.exchanges == before
+
+
+def test_a_port_that_keeps_its_last_row_goes_on_from_there_unless_nobody_knows_where_it_is() -> None:
+    slew, shown = Slew(np.full(2, 1000.0), TICK_S, "lab.toml"), {"fast": np.array([[0.5, 0.0], [1.5, 0.0], [2.5, 0.0]])}
+    rests = Rests({"fast": spec(2)}, {"fast": slew}, ())
+    assert rests.unknown() == ["fast"]
+    rests.made_safe("fast")
+    assert rests.unknown() == []
+
+    def table(*order: int) -> ShotTable:
+        return ShotTable({"fast": shown["fast"]}, {"fast": np.array(order)}, 1e-3, read=())
+
+    rests.check(table(0, 1, 2), shown)
+    with pytest.raises(LimitError, match=r"^fast/ch0: 1\.5 V in 1 ms before shot 0 .* \(lab\.toml\); it is at 0 V between tables$"):
+        rests.check(table(1), shown)
+    rests.played(table(0, 1, 2), shown)
+    rests.check(table(1), shown)
+    with pytest.raises(LimitError, match=r"it is at 2\.5 V between tables$"):
+        rests.check(table(0), shown)
+    rests.lost()
+    assert rests.unknown() == ["fast"]
+    rests.check(table(0), shown)  # for it will be made safe before
 
 
 def test_ramps_and_interlocks_on_a_tape_are_replayed_exchange_by_exchange(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ class Past:
         if self._checkpoint.about["bench_file"] != bench_digest(self.folder):
             raise BenchFileError(f"{self.folder / 'bench.toml'}: has been changed since the checkpoint was taken; it has to stay as it was")
         if self.args.dry_run and self.args.guarded != (self._checkpoint.bench is not None):
-            told = "without a guardian; --guardian" if self.args.guarded else "at a guardian; --no-guardian"
-            raise ProcedureError(f"--resume: {self.folder.name} ran {told} is for another run")
+            ran = "without a guardian; --guardian" if self.args.guarded else "at a guardian; --no-guardian"
+            raise ProcedureError(f"--resume: {self.folder.name} ran {ran} is for another run")
         return Orders(self.args.checkpoint, self.args.dry_run, self._checkpoint, self._faults, self.args.force, stop)
 
     def verify(self, bench: Bench, run: Run) -> None:

@@ -22,11 +22,11 @@ from labonn.errors import ConnectError, DesyncError
 from labonn.guardian.arrays import viewed
 from labonn.guardian.failures import error_of
 from labonn.guardian.keys import LOOPBACK, client_keys
+from labonn.guardian.looking import comes_soon
 from labonn.links import query_options
 
 ANSWER_S, LOOK_MS = 5.0, 250
-SPIN_S = 5e-3  # in which a reply is looked for without falling asleep: to be woken up costs more than many a play
-GIVE_WAY: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
+SPIN_S = 5e-3  # in which a reply is looked for without falling asleep
 SCHEMES = ("zmq", "ipc")
 Reply = tuple[dict[str, Any], list[Any]]
 
@@ -123,21 +123,12 @@ class Connection:
         """
         self.send(header, frames)
         while True:
-            while not self._soon() and not self._socket.poll(LOOK_MS):
+            while not comes_soon(self._socket, time.perf_counter() + SPIN_S) and not self._socket.poll(LOOK_MS):
                 if check(header["seq"]):
                     self.send(header, frames)
             about, arrays = self._received()
             if about.get("seq") == header["seq"] or "ended" in about:
                 return about, arrays
-
-    def _soon(self) -> bool:
-        """Whether a reply came within a moment, in which other threads and processes may go on."""
-        until_s = time.perf_counter() + SPIN_S
-        while not int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            if time.perf_counter() > until_s:
-                return False
-            GIVE_WAY()
-        return True
 
     def await_end(self, wait_s: float) -> dict[str, Any] | None:
         """What the guardian tells when it has done all that the end of a lease asks for; None: nothing in time."""

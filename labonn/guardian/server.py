@@ -20,12 +20,14 @@ from labonn.guardian.failures import told
 from labonn.guardian.jobs import Job
 from labonn.guardian.keeper import Keeper
 from labonn.guardian.lease import Holder
+from labonn.guardian.looking import comes_soon
 from labonn.guardian.messages import Beat, File, Hello, Message, Plain, Play, Request, Safe, Status, parse
 from labonn.guardian.relief import Relief
 from labonn.guardian.unacceptable import Unacceptable
 
 TICK_S = 0.25  # twin, signals and the lease are looked after at least so often
 MOST_MESSAGES = 256  # that are taken before the lease is looked after
+SPIN_S = 1e-3  # after an answer, in which the client's next request is looked for without falling asleep
 QUICK, MOST_WAITING = ("stop", "release", "make_safe"), 8  # may be asked for while something else is being done
 
 
@@ -41,7 +43,7 @@ class Server:
         self._jobs, self._doing, self._lease = keeper.jobs, keeper.doing, keeper.lease
         self._memory = Memory(most_bytes)
         keeper.farewell = self._farewell
-        self._began_s, self._tick_s = time.monotonic(), 0.0
+        self._began_s, self._tick_s, self._answered_s = time.monotonic(), 0.0, 0.0
 
     def serve(self) -> None:
         """Until the keeper has ended. Jobs are done here; while one takes long, a second thread takes the messages."""
@@ -63,7 +65,8 @@ class Server:
     def _once(self, wanted: zmq.Socket[bytes] | None) -> None:
         """Wait for messages, a moment or until `wanted` is readable; take them, then see to what time brings about."""
         if wanted is None:
-            self._router.poll(self._patience_ms())
+            if not comes_soon(self._router, self._answered_s + SPIN_S):
+                self._router.poll(self._patience_ms())
         else:
             zmq.select([self._router, wanted], [], [], self._patience_ms() / 1000)
         with contextlib.suppress(zmq.Again):
@@ -172,6 +175,7 @@ class Server:
             holder.answered, holder.reply = job.seq, [orjson.dumps({"seq": job.seq, **header}), *frames]
             with contextlib.suppress(zmq.ZMQError):
                 self._router.send_multipart([holder.address, *holder.reply])
+            self._answered_s = time.perf_counter()
 
     def _released(self, job: Job) -> None:
         self._finished(job)

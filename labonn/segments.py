@@ -19,7 +19,7 @@ class Segment:
     Attributes:
         held: port -> (bank, (bursts,) its row in every burst) of ports that cannot be sequenced.
         banks, orders: of the sequenced ones, for one burst.
-        shots: of one burst. bursts: how many there are.
+        shots: of one burst. bursts: how many there are. settle: whether held ports that change are waited for.
     """
 
     held: Mapping[str, tuple[Bank, Ints]]
@@ -28,6 +28,7 @@ class Segment:
     dwell_s: float
     shots: int
     bursts: int = 1
+    settle: bool = True
 
 
 def segments_of(table: ShotTable, depths: Mapping[str, int], read: tuple[str, ...], most_bursts: int = 1) -> Iterator[Segment]:
@@ -55,7 +56,7 @@ def segments_of(table: ShotTable, depths: Mapping[str, int], read: tuple[str, ..
             if bank is not None:
                 banks[port] = bank
         rows_held = {port: (table.banks[port], table.orders[port][start : start + shots * bursts : shots]) for port in held}
-        yield Segment(rows_held, banks, orders, table.dwell_s, shots, bursts)
+        yield Segment(rows_held, banks, orders, table.dwell_s, shots, bursts, table.settle)
 
 
 def _cuts(table: ShotTable, held: list[str], fast: list[str], depths: Mapping[str, int], record: int) -> Iterator[tuple[int, int]]:

@@ -28,6 +28,7 @@ class ShotTable:
         dwell_s: seconds a shot lasts.
         read: names of the detector ports to read; None reads all.
         shots: T; needed only for a table without orders, of detectors alone (0: what the orders have).
+        settle: whether ports that are held are waited for when they change; False lets a plan look at them on their way.
     """
 
     banks: Mapping[str, Bank]
@@ -35,6 +36,7 @@ class ShotTable:
     dwell_s: float = 1e-6
     read: tuple[str, ...] | None = None
     shots: int = 0
+    settle: bool = True
 
     def __post_init__(self) -> None:
         orders, banks = dict(self.orders), dict(self.banks)

@@ -153,7 +153,7 @@ class Doing:
         return None
 
     def _play(self, play: Play, banks: dict[str, Bank], orders: dict[str, Ints], values: Values) -> Any:
-        table = ShotTable(banks, orders, play.dwell_s, play.read, play.shots)
+        table = ShotTable(banks, orders, play.dwell_s, play.read, play.shots, play.settle)
         specs, detectors = self.bench.specs, [name for name, device in self.bench.ports.items() if hasattr(device, "fetch")]
         width = sum(len(specs[name]) for name in play.read or detectors if name in specs) if play.read != () else 0
         if width * play.shots * np.dtype(np.float64).itemsize > MOST_READ_BYTES:

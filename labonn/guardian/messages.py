@@ -115,6 +115,7 @@ class Play(_Request):
     op: Literal["play"]
     dwell_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     shots: Annotated[int, Field(ge=1, le=2**40)]
+    settle: bool = True
     read: Annotated[tuple[Name, ...], Field(max_length=500)] | None
     banks: dict[Name, Count] = Field(max_length=500)
     orders: dict[Name, Count] = Field(max_length=500)

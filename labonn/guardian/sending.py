@@ -63,6 +63,7 @@ class Sent:
         orders = {port: number(f"order {port}", order) for port, order in table.orders.items() if not _implied(table, port)}
         drop, fresh, self._drop, self._fresh = self._drop, self._fresh, [], False
         fields = {"banks": banks, "orders": orders, "new": new, "drop": drop, "fresh": fresh, "arrays": items}
+        fields |= {} if table.settle else {"settle": False}
         return {**fields, "dwell_s": float(table.dwell_s), "shots": int(table.shots), "read": table.read}, frames
 
     def _alive(self, place: str) -> list[tuple[int, weakref.ref[Any]]]:

@@ -165,5 +165,7 @@ def _map(figure: Any, axes: Any, outcome: Outcome) -> None:
     axes.plot(bad % width, bad // width, "x", color=BAD, ms=6, mew=1.6)
     axes.set_title("largest residual of fresh points / allowed" + (f"; x: left out ({len(bad)})" if len(bad) else ""), fontsize=8)
     axes.set(xlabel=f"channels, {width} a row", ylabel="row")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=7)
     figure.colorbar(image, ax=axes, shrink=0.85).ax.tick_params(labelsize=7)

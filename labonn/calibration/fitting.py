@@ -70,14 +70,16 @@ def fit(
     """Fit `curve` to all channels.
 
     Args:
-        x, y: (C, n) points; (n,) x serve all channels. start: (C, k), in the right basin (labonn.calibration.starts).
+        x, y: (C, n) points; (n,) x serve all channels, and (C, n, m) x are m numbers a point.
+        start: (C, k), in the right basin (labonn.calibration.starts).
         sigma: (C, n) standard errors of y; the covariance then follows from them, and is larger where the residuals are.
             Without it all points of a channel weigh the same, and the residuals tell the noise.
         used: (C, n) points to use; saturated ones should not be.
         loss: "linear", "huber" or "soft_l1", which hold off outliers.
     """
     y = np.asarray(y, np.float64)
-    x = np.broadcast_to(np.asarray(x, np.float64), y.shape)
+    x = np.asarray(x, np.float64)
+    x = x if x.ndim == 3 else np.broadcast_to(x, y.shape)
     good = np.isfinite(y) & (True if used is None else used)
     weight = good / (np.ones_like(y) if sigma is None else np.where(good, sigma, 1.0))
     problem = _Problem(curve, x, np.where(good, y, 0.0), weight)
@@ -120,7 +122,8 @@ class _Problem:
         freedom = np.maximum((self.weight > 0).sum(axis=1) - start.shape[1], 1)
         for _ in range(most_steps):
             here, jac = residual[active], slope[active]
-            normal, gradient = np.einsum("cni,cnj->cij", jac, jac), np.einsum("cni,cn->ci", jac, here)
+            turned = jac.transpose(0, 2, 1)
+            normal, gradient = turned @ jac, (turned @ here[..., None])[..., 0]
             step = _step(normal, gradient, damping[active])
             trial, cost = parameters[active] + step, np.square(here).sum(axis=1)
             new, new_slope = self.residuals(trial, active)
@@ -140,7 +143,7 @@ class _Problem:
 
 def _moved(step: Floats, normal: Floats) -> Floats:
     """(C,) sizes of steps in weighted residuals."""
-    return np.asarray(np.sqrt(np.maximum(np.einsum("ci,cij,cj->c", step, normal, step), 0)))
+    return np.asarray(np.sqrt(np.maximum(np.einsum("ci,ci->c", (normal @ step[..., None])[..., 0], step), 0)))
 
 
 def _step(normal: Floats, gradient: Floats, damping: Floats) -> Floats:
@@ -178,7 +181,7 @@ def _result(
     residual, slope = problem.residuals(parameters)
     count, unknowns = good.sum(axis=1), parameters.shape[1]
     freedom = np.maximum(count - unknowns, 1)
-    normal = np.einsum("cni,cnj->cij", slope, slope)
+    normal = slope.transpose(0, 2, 1) @ slope
     inverse, condition = _inverse(normal)
     scale = _scale(residual, good, unknowns, problem.y * problem.weight)
     scaled = residual / scale[:, None]
@@ -209,5 +212,5 @@ def _inverse(normal: Floats) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore"):
         condition = np.where(blind.any(axis=1) | (values[:, 0] <= 0), np.inf, values[:, -1] / np.maximum(values[:, 0], TINY))
     floored = np.maximum(values, 1e-15)
-    inverse = np.einsum("cij,cj,ckj->cik", vectors, 1 / floored, vectors)
+    inverse = (vectors / floored[:, None, :]) @ vectors.transpose(0, 2, 1)
     return inverse / (safe[:, :, None] * safe[:, None, :]), condition

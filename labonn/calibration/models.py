@@ -122,7 +122,23 @@ def field_model(reference: float) -> Model:
     )  # fmt: skip
 
 
-VERSIONS: dict[str, int] = {"mach-zehnder-intensity": 1, "mach-zehnder-field": 1}
+VERSIONS: dict[str, int] = {
+    "mach-zehnder-intensity": 1,
+    "mach-zehnder-field": 1,
+    "mesh-heaters": 1,
+    "gain-section": 1,
+    "photodetector": 1,
+    "thermo-optic-bank": 1,
+    "slm-phase-spline": 1,
+    "matrix-rows": 1,
+    "macropixel-field": 1,
+    "absorber-eq4": 1,
+    "absorber-two_level": 1,
+    "absorber-doppler": 1,
+    "absorber-gain": 1,
+    "vapour-law": 1,
+    "first-order-settling": 1,
+}
 
 
 def register(name: str, version: int) -> None:

@@ -77,7 +77,7 @@ def direct_sweep(bench: Bench, port: str, detector: str | None, hold: Sequence[s
     seen = one_of(bench, "Photodetectors", detector, trigger, "--detector")
     if len(bench.specs[seen]) < len(spec):
         raise ProcedureError(f"{seen} has {len(bench.specs[seen])} channels; the {len(spec)} of {port} want one each (--detector)")
-    sources = {name: LIGHT * np.asarray(bench.specs[name].upper) for name in of_kind(bench, "GainSections")}
+    sources = {name: LIGHT * np.asarray(bench.specs[name].upper) for name in of_kind(bench, "GainSections") if name != port}
     held: dict[str, Floats] = {**sources, **held_rows(bench, hold)}
     dark = {name: np.maximum(np.asarray(bench.specs[name].lower), 0.0) for name in sources}
     rest, full = np.clip(np.zeros(len(spec)), spec.lower, spec.upper), np.asarray(bench.specs[seen].upper)
@@ -98,12 +98,12 @@ def homodyne_sweep(bench: Bench, port: str, dwell_s: float) -> CodedSweep:
     signs, full = random_signs(taps, channels), np.asarray(bench.specs[detector].upper)
     per_field = optics.detectors.forward if inner else optics.detectors.output
     wanted = float(full[:taps].min()) / (PEAK * per_field * 0.5 * np.sqrt(channels))
-    gain = _amplifiers(bench.specs, optics, min(1.0, wanted))
+    gain = amplifiers(bench.specs, optics, min(1.0, wanted))
     weights = np.ascontiguousarray(signs.reshape(-1), np.float32)
     return CodedSweep(port, detector, bench.specs[detector].unit, full, signs, {"weights1": weights, "gain": gain}, 0.0, dwell_s)
 
 
-def _amplifiers(specs: Mapping[str, Any], optics: Optics, amplitude: float) -> Floats:
+def amplifiers(specs: Mapping[str, Any], optics: Optics, amplitude: float) -> Floats:
     """(L,) currents: the first section as wanted, at most clear; the others as low."""
     spec = specs["gain"]
     current = float(optics.amplifier.current(np.float64(amplitude)))  # type: ignore[arg-type]

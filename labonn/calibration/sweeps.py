@@ -172,12 +172,7 @@ class CodedSweep:
     @cached_property
     def codes(self) -> Floats:
         """(C, M) rows of +1 and -1, orthogonal to each other, to a constant and to a linear drift."""
-        wanted = self.signs.shape[1]
-        size = 4
-        while size - 1 - size.bit_length() + 1 < wanted:
-            size *= 2
-        rows = [i for i in range(size) if i.bit_count() >= LEAST_BITS][:wanted]
-        return np.asarray(hadamard(size)[rows], np.float64)
+        return orthogonal_codes(self.signs.shape[1])
 
     def table(self, x: Floats) -> ShotTable:
         """All levels, M shots each."""
@@ -220,6 +215,15 @@ class CodedSweep:
         """For every level (C, taps), the difference to the reference."""
         size = self.codes.shape[1]
         return [self.codes @ part * (2 / size) for part in volts.reshape(levels, size, -1)]
+
+
+def orthogonal_codes(wanted: int) -> Floats:
+    """(wanted, M) rows of +1 and -1, orthogonal to each other, to a constant and to a linear drift."""
+    size = 4
+    while size - 1 - size.bit_length() + 1 < wanted:
+        size *= 2
+    rows = [i for i in range(size) if i.bit_count() >= LEAST_BITS][:wanted]
+    return np.asarray(hadamard(size)[rows], np.float64)
 
 
 def random_signs(taps: int, channels: int, seed: int = 1) -> Floats:

@@ -1,0 +1,1 @@
+"""Phase of heaters against their drives, with all crosstalk."""

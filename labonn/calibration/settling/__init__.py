@@ -1,0 +1,1 @@
+"""Rise and fall of slow actuators."""

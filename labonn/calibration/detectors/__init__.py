@@ -1,0 +1,1 @@
+"""Dark level, gain, linearity and noise of detectors."""

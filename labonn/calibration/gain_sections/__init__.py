@@ -1,0 +1,1 @@
+"""Gain of sections against current, and the coupling that it makes."""

@@ -1,0 +1,1 @@
+"""Measured weight matrices against believed ones."""

@@ -1,0 +1,1 @@
+"""Gray level of an SLM to phase."""

@@ -45,7 +45,10 @@ class VapourCell(SimulatedBench):
         super().__init__(file, clock, own_seed if seed is None else seed)
         sizes = _sizes(file, self.instruments)
         settings = LightSettings.of(file, ideal)
-        self.light = Light(sizes, cell, optics, settings, own_seed if seed is None else seed, self.instruments.panels(), ideal)
+        try:
+            self.light = Light(sizes, cell, optics, settings, own_seed if seed is None else seed, self.instruments.panels(), ideal)
+        except ValueError as problem:
+            raise BenchFileError(f"{file.name}: simulation: {problem}") from None
         for port in file.ports:
             if port not in (*BEAMS, *TAPS, "gain", "ovens") and not port.startswith("weights"):
                 raise BenchFileError(f"{file.name}: ports.{port}: the simulated bench 'vapour_cell' has no such port")
@@ -116,5 +119,3 @@ def _sizes(file: BenchFile, instruments: Instruments) -> tuple[int, ...]:
         return layers_of(instruments.stand_ins(), instruments.stand_ins(), file.name).sizes  # type: ignore[arg-type]
     except ProcedureError as problem:
         raise BenchFileError(str(problem)) from None
-
-

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labonn.benchfile import BenchFile, dataclass_from, unknown_keys
 from labonn.errors import BenchFileError
 from labonn.optics import Optics
-from sim_backends.physics.absorbers import transmission
+from sim_backends.physics.cells import Cells, CellSettings
 from sim_backends.physics.detectors import DetectorSettings, HomodyneArray
 from sim_backends.physics.drift import Laser, LaserSettings
 from sim_backends.physics.gain import Amplifiers, GainSettings
@@ -28,7 +28,7 @@ PIECE_S = 1.0
 DEPTH_TICK_S = 0.1
 PARTS: dict[str, Any] = {
     "slm": SlmSettings, "modulators": ModulatorSettings, "detectors": DetectorSettings,
-    "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings,
+    "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings, "cells": CellSettings,
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class LightSettings:
     laser: LaserSettings = field(default_factory=LaserSettings)
     gain: GainSettings = field(default_factory=GainSettings)
     ovens: OvenSettings = field(default_factory=OvenSettings)
+    cells: CellSettings = field(default_factory=CellSettings)
 
     @classmethod
     def of(cls, file: BenchFile, ideal: bool) -> LightSettings:
@@ -106,7 +107,7 @@ class Light:
         panels: list[tuple[int, tuple[int, int]]],
         ideal: bool = False,
     ) -> None:  # fmt: skip
-        self.count, self._cell, self._optics, noise = len(sizes) - 1, cell, optics, Noise(seed)
+        self.count, self._optics, noise = len(sizes) - 1, optics, Noise(seed)
         hidden, outer = sizes[1:-1], sizes[-1]
         edges = np.cumsum([0, *hidden])
         self._taps = [slice(int(a), int(b)) for a, b in pairwise(edges)]
@@ -127,6 +128,7 @@ class Light:
         self._amplifiers = Amplifiers(self.count, settings.gain, noise.child("gain"))
         self._spontaneous = noise.child("spontaneous emission")
         self._plant = OvenPlant(len(hidden), settings.ovens, noise.child("ovens"))
+        self.cells = Cells(cell, hidden, settings.cells, noise.child("cells"))
         self._set_ovens = self._set_currents = 0
         self._versions = [0] * self.count
         self._currents, self._amplitudes, self._ase = np.zeros(0), np.zeros(self.count), np.zeros(self.count)
@@ -188,7 +190,7 @@ class Light:
         beams = {p: self._modulators[p].fields(d.volts(), now_s) * level for p, d in drives.items() if p != "input"}
         z, a, t = self._forward(drives.get("input"), level, now_s, key, dwell_s)
         found: dict[str, Fields] = {"output": z[-1]} if "output" in wanted else {}
-        taps: dict[str, list[Fields]] = {"forward_in": z[:-1], "forward_out": a}
+        taps: dict[str, list[Fields]] = {"forward_in": z[:-1], "forward_out": self.cells.seen(a)}
         if "backward_in" in wanted or "backward_out" in wanted:
             taps["backward_in"], taps["backward_out"] = self._backward(beams, z[-1], t, count, now_s, dtype, dwell_s)
         return found | {port: np.concatenate(fields, axis=1) for port, fields in taps.items() if port in wanted}
@@ -202,7 +204,8 @@ class Light:
         depths = self.depths(now_s)
         if drive is None:
             z = [np.zeros((len(level), rows), level.dtype) for rows, _ in self._shapes]
-            return z, z[:-1], [transmission(self._cell, fields, level.dtype.type(depth)) for fields, depth in zip(z, depths, strict=False)]
+            passed = [self.cells.transmission(i, z[i], level.dtype.type(depth)) for i, depth in enumerate(depths)]
+            return z, z[:-1], passed
         state = (key, self._modulators["input"].key(now_s), self._depths[0], self._set_currents, self._laser.amplitude(now_s), dwell_s)
         whole = (*state, *((p.key(now_s), p.refresh(now_s)) for p in self._panels))
         if key is None or whole != self._remembered[0]:
@@ -227,7 +230,8 @@ class Light:
             if self._ase[index] > 0:
                 z[-1] += self._spontaneous.normal(z[-1].shape, dtype) * dtype.type(self._ase[index])
             if index < len(depths):
-                t.append(transmission(self._cell, z[-1], dtype.type(depths[index])))
+                self.cells.block(index, z[-1])
+                t.append(self.cells.transmission(index, z[-1], dtype.type(depths[index])))
                 a.append(z[-1] * t[-1])
                 light = a[-1]
         return z, a, t

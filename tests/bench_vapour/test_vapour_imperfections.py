@@ -31,6 +31,8 @@ COMPANIONS = {
 
 
 def toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(list(value))
     return str(value).lower() if isinstance(value, bool) else repr(float(value))
 
 
@@ -87,7 +89,7 @@ def test_there_is_nothing_in_a_bench_file_that_makes_an_ideal_bench_imperfect(be
     assert difference(readings(bench_of, {}, seed=3), readings(bench_of, {}, seed=4)) == 0
 
 
-@pytest.mark.parametrize("part", list(PARTS))
+@pytest.mark.parametrize("part", dict.fromkeys(part for part, _ in IMPERFECTIONS))
 def test_the_hidden_truths_follow_from_the_seed(bench_of: Callable[..., Bench], part: str) -> None:
     defaults = dataclasses.asdict(PARTS[part]())
     defaults = {key: value for key, value in defaults.items() if not key.startswith("native_")}

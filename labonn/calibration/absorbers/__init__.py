@@ -1,0 +1,1 @@
+"""Optical depth and saturation of absorbers."""

@@ -1,0 +1,1 @@
+"""Temperature of an oven to optical depth of its cell, with lag."""

@@ -15,7 +15,10 @@ import numpy as np
 
 from labonn.bench import Bench
 from labonn.benchfile import parse
+from labonn.calibration import Store, current
+from labonn.calibration.validity import EXPIRED
 from labonn.channels import Floats
+from labonn.chip_curves import KINDS, StartCurves, curves_of
 from labonn.chip_figures import chip_figure
 from labonn.chip_methods import METHODS, Gradients, MethodSettings
 from labonn.chip_setup import check_ports, find_dead, fit_ranges, load_memories, measure_dark, measure_peaks, pictures_of, pooled, widen
@@ -59,6 +62,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--budget", type=float, metavar="S", help="(auto) most bench seconds that a gradient may take (default: what the best one takes)")
     start = "random couplers, a training of the believed chip, or an .npz file: parameters `best`, or matrices `weights1`, `weights2`"
     add("--start", default="random", metavar="random|believed|FILE", help=f"{start} (default %(default)s)")
+    curves = "calibrated curves, through which a start that is believed or from matrices goes, from this folder (default: nominal ones)"
+    add("--calibrations", type=Path, metavar="DIR", help=curves)
+    add("--expired", choices=EXPIRED, default="refuse", help="what to do with calibrations that have expired (default %(default)s)")
     add("--limit", type=int, metavar="N", help="train on the first N images only")
     add("--dwell", type=float, default=1e-6, metavar="S", help="seconds a shot (default %(default)s)")
     add("--settle", type=int, metavar="N", help="shots at the start of every setting that are thrown away (default: what the lag needs)")
@@ -147,7 +153,7 @@ def ready(bench: Bench, args: argparse.Namespace, run: Run, data: DataSet, optic
         raise ProcedureError(f"--data {args.data}: {data.classes} classes; this chip has {optics.design.sizes[2]} outputs")
     settings = _settings(args, optics.design.coupler, run.seed)
     objective = OnChip.of(optics, bench.specs, _slots(args, optics, bench), _limits(args, optics))
-    theta = start_from(args.start, objective, pictures, settings, run.event)
+    theta = start_from(args.start, objective, pictures, settings, run.event, _curves(bench, args, optics, run))
     grown = Grown(theta, theta.copy())
     run.keep("weights", lambda: {"best": grown.best, "last": grown.theta, "best_step": grown.best_step})
     training = ChipTraining(objective, pictures, settings, grown)
@@ -155,6 +161,22 @@ def ready(bench: Bench, args: argparse.Namespace, run: Run, data: DataSet, optic
     training.moved &= ~_dead(bench, objective, pictures, theta, run)
     training.method = Gradients(objective, _method(args, run.seed), training.moved, bench.clock.now)
     return training
+
+
+def _curves(bench: Bench, args: argparse.Namespace, optics: ChipOptics, run: Run) -> StartCurves | None:
+    """Calibrated curves of the parameter port, with --calibrations.
+
+    Raises:
+        CalibrationError: one that there is may not be believed. ProcedureError: there is none.
+    """
+    if args.calibrations is None:
+        return None
+    curves = curves_of(current(Store(args.calibrations), bench, args.expired, kinds=KINDS), optics, bench.specs[optics.port])
+    if curves is None:
+        kinds = "calibrate_gain_sections" if optics.design.coupler == "pt" else "calibrate_mesh"
+        raise ProcedureError(f"--calibrations {args.calibrations}: none of {optics.port}, on this bench; `labonn run {kinds}` makes one")
+    run.event(f"start through the {curves.title}")
+    return curves
 
 
 def plan_first(bench: Bench, training: ChipTraining) -> None:

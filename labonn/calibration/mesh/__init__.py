@@ -1,0 +1,1 @@
+"""Self-configuration of interferometer meshes."""

@@ -125,6 +125,7 @@ class Keeper:
         bench = self._bench
         counted = {"bench_time_s": bench.clock.now(), "shots": bench.shots, "exchanges": bench.exchanges}
         told = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "bench_file": bench_digest(self._run.folder), "ports": self._ports}
+        told |= {"calibrations": self._run.calibrations} if self._run.calibrations else {}
         return {"step": step, "whole": self._orders.whole, **told, **counted}
 
     def _bring_back(self, checkpoint: Checkpoint) -> None:

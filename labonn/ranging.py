@@ -39,6 +39,11 @@ class Ranges:
         for port in self._ports():
             self._devices[port].set_range(self._ranges.get(port, self._widest[port]))
 
+    def widest(self) -> None:
+        """As when the bench was opened."""
+        for port in self._ports():
+            self._devices[port].set_range(self._widest[port])
+
     def _ports(self) -> tuple[str, ...]:
         return ("output", *(("forward_in", "forward_out", "backward_in", "backward_out") if self._layers.hidden else ()))
 

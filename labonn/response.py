@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from typing import Any
 
 import numpy as np
 
 from labonn.absorbers import transmission
-from labonn.channels import Floats
+from labonn.channels import ChannelSpec, Floats
 from labonn.errors import UnknownStateError
 from labonn.network import Network
 from labonn.shots import Bank, Readings, ShotTable
 
 LEVELS = 33
+HARMONICS = 5  # of a response's deviation from what is commanded
 FILL = 0.5  # of the detector's range
 WEAK = 10.0  # saturation fields in front of an amplifier: 50 uW, far below what saturates one
 
@@ -71,7 +73,26 @@ def _response(network: Network, layer: int, depth: float, shots: int = 32) -> Ge
         raise UnknownStateError(f"{ports[layer]}: {problem}") from None
 
 
-def smooth_response(light: Floats, harmonics: int = 5) -> Floats:
+def response_of(commanded: Floats, harmonics: Floats) -> Floats:
+    """Fields of a panel that is to show the phases `commanded` (any shape, 0 to 2 pi) and deviates by `harmonics` (k,) in rad."""
+    phase = np.array(commanded, np.float64)
+    for k, strength in enumerate(harmonics, start=1):
+        if strength:
+            phase += strength * np.sin(0.5 * k * np.asarray(commanded))
+    return np.asarray(-np.cos(0.5 * phase))
+
+
+def correct_slms(devices: Mapping[str, Any], specs: Mapping[str, ChannelSpec], responses: Mapping[str, Floats]) -> dict[str, float]:
+    """Give every SLM's driver the measured response where it is off by more than half a gray step; largest corrections."""
+    fields, corrected = commanded_fields(), {}
+    for port, measured in responses.items():
+        corrected[port] = round(float(np.abs(measured - fields).max()), 5)
+        if corrected[port] > 0.5 * float(specs[port].step.max()):
+            devices[port].correct(fields, measured)
+    return corrected
+
+
+def smooth_response(light: Floats, harmonics: int = HARMONICS) -> Floats:
     """The fields that `light` (n,), measured at the commanded phases 0 to 2 pi, stands for: -1 to 1, and smooth.
 
     Fitted is light = a - b cos(phase / 2), phase = commanded + sum of c_k sin(k commanded / 2), which holds the ends: flicker and drift

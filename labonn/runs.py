@@ -44,6 +44,7 @@ class Run:
         orders: what is wanted of checkpoints; None: nothing.
         reopened: of an earlier session, and not taken up yet: what that left is not touched.
         record: what is written into record.sqlite; None: no bench is observed.
+        calibrations: that are believed now: "port kind" -> id.
     """
 
     def __init__(self, folder: Path, procedure: str, seed: int = 0, mode: Mode = "auto") -> None:
@@ -54,6 +55,7 @@ class Run:
         self.orders: Orders | None = None
         self.reopened = False
         self.record: Recorder | None = None
+        self.calibrations: dict[str, str] = {}
 
     @classmethod
     def create(cls, out: Path, procedure: str, settings: Mapping[str, Any], *, seed: int = 0, mode: Mode = "auto") -> Run:
@@ -97,6 +99,12 @@ class Run:
         self.record = bench.observer = Recorder(self.folder, bench, about)
         self.record.hardware("start")
         self.record.flush()
+
+    def believes(self, ids: Mapping[str, str]) -> None:
+        """From now on these calibrations are believed: "port kind" -> id."""
+        self.calibrations = dict(ids)
+        if self.record is not None:
+            self.record.believed(self.calibrations)
 
     def step(self, number: int, **metrics: Any) -> None:
         """Step `number` is done: its numbers go on record, with all that was played for it."""

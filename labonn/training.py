@@ -74,23 +74,26 @@ class Learned:
     """What a training has reached, valid at any moment.
 
     Attributes:
-        weights: as they are now. best: those of the best validation accuracy. metrics: one record an epoch. steps, shots: done so far.
+        weights: as they are now. best: those of the best validation accuracy. best_gains: path gains that they had.
+        metrics: one record an epoch. steps, shots: done so far.
     """
 
     weights: list[Floats] = field(default_factory=list)
     best: list[Floats] = field(default_factory=list)
     best_epoch: int = 0
     best_accuracy: float = -1.0
+    best_gains: Floats | None = None
     metrics: list[dict[str, float]] = field(default_factory=list)
     steps: int = 0
     shots: int = 0
 
-    def keep(self, record: dict[str, float]) -> None:
+    def keep(self, record: dict[str, float], gains: Floats | None = None) -> None:
         """Add an epoch's record, and its weights if none validated better."""
         self.metrics.append(record)
         if record["validation_accuracy"] > self.best_accuracy:
             self.best_accuracy, self.best_epoch = record["validation_accuracy"], int(record["epoch"])
             self.best = [weight.copy() for weight in self.weights]
+            self.best_gains = None if gains is None else gains.copy()
 
 
 @dataclass
@@ -138,8 +141,11 @@ def initial_weights(sizes: Sequence[int], depth: float, seed: int, dtype: type =
     return [(rng.choice([-1, 1], shape) * rng.normal(0.15, 0.15, shape)).astype(dtype) for shape in shapes]
 
 
-def warm_up(network: Network) -> Tables:
+def warm_up(network: Network, measure: bool = True) -> Tables:
     """How the SLMs answer, measured through cool and nearly clear cells; then the ovens to their temperature.
+
+    Args:
+        measure: False leaves the SLMs alone.
 
     Returns:
         port -> response (labonn.response).
@@ -149,7 +155,9 @@ def warm_up(network: Network) -> Tables:
         cool["ovens"] = np.full((1, len(network.layers.hidden)), COOL_C)
     first = yield ShotTable(cool, dwell_s=network.dwell_s, read=("output",))
     network.dtype = np.float64 if first["output"].dtype == np.float64 else np.float32
-    responses = yield from measure_responses(network, float(network.optics.oven.depth_at(np.array([COOL_C]))[0]))
+    responses: dict[str, Floats] = {}
+    if measure:
+        responses = yield from measure_responses(network, float(network.optics.oven.depth_at(np.array([COOL_C]))[0]))
     if network.layers.hidden:
         yield ShotTable({"ovens": network.temperatures()}, dwell_s=network.dwell_s, read=())
     return responses
@@ -194,7 +202,7 @@ def measure_peaks(network: Network, method: Method, digits: Digits, weights: Seq
 
 def _batch(network: Network, digits: Digits, rows: Ints) -> tuple[Floats, Floats, Ints]:
     """(inputs, targets, labels) of some images, as `backprop` wants them."""
-    inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
+    inputs = network.inputs(digits.images[rows])
     targets = np.eye(network.layers.sizes[-1]) if network.targets is None else network.targets
     return inputs, targets.astype(network.dtype, copy=False), digits.labels[rows]
 
@@ -257,7 +265,7 @@ def train_epoch(training: Training, watch: Watcher, fit_ranges: FitRanges) -> Ta
     record = {"epoch": len(learned.metrics) + 1, "train_loss": now.losses / len(now.order), "train_accuracy": now.hits / len(now.order)}
     record["weights_projected"] = network.projected(learned.weights)
     record["validation_accuracy"] = accuracy(outputs, digits.labels[digits.validation])
-    learned.keep({**record, "steps": learned.steps, "shots": learned.shots})
+    learned.keep({**record, "steps": learned.steps, "shots": learned.shots}, network.gains)
     training.current = None
 
 
@@ -293,7 +301,10 @@ def probed(training: Training, probe: Probe) -> Tables:
 
 def test_best(network: Network, digits: Digits, learned: Learned) -> Tables:
     """Show the best weights again and measure them on the test images; returns (accuracy, outputs, neuron inputs of up to 500 images)."""
-    if network.fit_gains(learned.best):
+    if network.belief is not None and learned.best_gains is not None:  # as validated: no curve of the amplifiers has to be believed
+        network.gains = learned.best_gains.copy()
+        yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
+    elif network.fit_gains(learned.best):
         yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
     outputs = yield from measure_outputs(network, network.fields(learned.best), digits.test)
     inputs: list[Floats] = []

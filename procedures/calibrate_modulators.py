@@ -26,7 +26,7 @@ from labonn.errors import ProcedureError
 from labonn.runs import Run
 from procedures.benches import shipped
 
-benches = ("desk", "modulator_row", "vapour_cell")
+benches = ("desk", "modulator_row", "vapour_cell", "vapour_defects")
 KIND = "modulators"
 
 

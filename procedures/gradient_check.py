@@ -29,7 +29,7 @@ def check_gradients(
     """
     rng = np.random.default_rng([seed, 2])
     rows = rng.choice(digits.train, batch, replace=len(digits.train) < batch)
-    inputs = np.multiply(digits.images[rows], network.dtype(1 / 255), dtype=network.dtype)
+    inputs = network.inputs(digits.images[rows])
     labels = digits.labels[rows]
     targets: Floats = np.eye(network.layers.sizes[-1], dtype=network.dtype)
     used = yield from backprop(network, method, network.fields(weights), rows, inputs, targets, labels)

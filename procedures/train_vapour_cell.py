@@ -10,12 +10,17 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labonn.absorbers import transmission
 from labonn.bench import Bench
+from labonn.calibration import Store, current
+from labonn.calibration.beliefs.belief import believed, seen_optics, show_as_believed, show_as_built
+from labonn.calibration.beliefs.checks import Beliefs
+from labonn.calibration.validity import EXPIRED
 from labonn.channels import Floats
 from labonn.data import DataSet, load, split_validation
 from labonn.errors import ProcedureError
@@ -27,7 +32,7 @@ from labonn.network import Network
 from labonn.optics import CELLS, Optics
 from labonn.optimizers import BY_NAME
 from labonn.ranging import Ranges
-from labonn.response import commanded_fields
+from labonn.response import correct_slms
 from labonn.runs import Run
 from labonn.shots import ShotTable
 from labonn.training import (
@@ -47,6 +52,8 @@ from procedures.benches import vapour_cell
 from procedures.gradient_check import check_gradients
 
 CHECKPOINT_STEPS = 20
+BELIEVE = ("measured", "nominal")
+KINDS = ("modulators", "slm_weights", "detectors", "absorbers", "ovens")  # of calibrations that a training has a use for
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +72,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, metavar="N", help="train on the first N images only")
     add("--dwell", type=float, default=5e-5, metavar="S", help="seconds a shot (default %(default)s)")
     checked = "afterwards compare the gradient with central differences of the measured loss on N weights a layer (default: do not)"
+    believe = "where nothing is calibrated: `measured`: the mean response of every SLM is, before the training; `nominal`: nothing is"
+    add("--calibrations", type=Path, metavar="DIR", help="believe the calibrations that are kept there (default: none)")
+    add("--believe", choices=BELIEVE, default="measured", help=f"{believe} (default %(default)s)")
+    add("--expired", choices=EXPIRED, default="refuse", help="whether calibrations that have expired are believed (default %(default)s)")
+    add("--recalibrate", action="store_true", help="between epochs check calibrations for drift, and measure again what has drifted")
     add("--check-gradient", type=int, default=0, metavar="N", help=checked)
 
 
@@ -86,6 +98,11 @@ def check(args: argparse.Namespace) -> None:
         raise ProcedureError(f"--hidden {' '.join(map(str, args.hidden))}: at least one neuron a layer")
     if not args.optical_depth > 0:
         raise ProcedureError(f"--optical-depth {args.optical_depth}: more than 0 is wanted")
+    if args.recalibrate and args.calibrations is None:
+        raise ProcedureError("--recalibrate: of which calibrations? It needs --calibrations DIR")
+    if args.calibrations is not None and not args.calibrations.is_dir():
+        told = f"no such folder; calibrations are made by `labonn run calibrate_all --calibrations {args.calibrations}`"
+        raise ProcedureError(f"--calibrations {args.calibrations}: {told}")
     load(args.data)
 
 
@@ -105,15 +122,15 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     digits, settings, learned = _digits(data, args.limit, run.seed), _settings(args, run.seed), Learned()
     run.keep("weights", lambda: _arrays(learned))
     ranges = Ranges(bench.ports, bench.specs, layers)
-    corrected = _correct_slms(bench, bench.run(warm_up(network)))
-    run.event(f"SLM responses measured; largest correction of a field: {corrected}")
+    beliefs = _believe(bench, args, run, network) if args.calibrations is not None else None
+    _warm_up(bench, run, network, args.believe)
     training = Training.start(network, digits, settings, learned)
     bench.run(set_up(network, digits, learned.weights))
     keeper = Keeper(run, bench, {"training": training, "ranges": ranges}, CHECKPOINT_STEPS)
     training.settings = settings  # --epochs may be others now
     if keeper.resumed and keeper.apart:
         _set_again(bench, training, ranges, keeper)
-    _train(bench, training, ranges, keeper, run)
+    _train(bench, training, ranges, keeper, run, beliefs if args.recalibrate else None)
     counts = f"{len(digits.train):,} training, {len(digits.validation):,} validation, {len(digits.test):,} test images"
     result: dict[str, Any] = {"data": f"{data.name}: {counts}"}
     test_accuracy, outputs, inputs = bench.run(test_best(network, digits, learned))
@@ -126,14 +143,14 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
         result |= bench.run(check_gradients(network, settings.method, learned.best, digits, args.check_gradient, run.seed))
     run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test])
     named = {f"cell {i + 1}": z for i, z in enumerate(inputs)}
-    absorber = partial(_absorbed, optics.cell, args.optical_depth)
+    absorber = partial(_absorbed, network.optics.cell, args.optical_depth)
     run.save_figure("training", lambda path: training_figure(learned.metrics, named, absorber, path))
     if data.note:
         result["note"] = data.note
     return result
 
 
-def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run: Run) -> None:
+def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run: Run, beliefs: Beliefs | None) -> None:
     """Epochs up to the last."""
     settings, learned = training.settings, training.learned
     with run.progress(settings.epochs * -(-len(training.digits.train) // settings.batch)) as progress:
@@ -148,6 +165,8 @@ def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run
 
         while len(learned.metrics) < settings.epochs:
             if training.current is None:
+                if beliefs is not None and learned.metrics:
+                    _recalibrate(bench, training, ranges, beliefs)
                 ranges.narrow()
                 bench.run(measure_dark(training.network))
                 ranges.restore()
@@ -157,6 +176,53 @@ def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run
                 run.event(f"epoch {len(learned.metrics)}: readings saturated at the widest range: {ranges.lost}")
                 ranges.lost.clear()
     keeper.end(learned.steps)
+
+
+def _believe(bench: Bench, args: argparse.Namespace, run: Run, network: Network) -> Beliefs:
+    """Calibrations that hold, of the kinds that a training has a use for; the SLMs show fields as these say.
+
+    A run that goes on believes what it did: its checkpoint names them, and the light is compared by a probe.
+    """
+    beliefs = Beliefs(bench, Store(args.calibrations), args, run)
+    checkpoint = run.orders.checkpoint if run.orders is not None else None
+    if checkpoint is None:
+        beliefs.take(current(beliefs.store, bench, args.expired, kinds=KINDS))
+    else:
+        kept = map(beliefs.store.load, checkpoint.about.get("calibrations", {}).values())
+        beliefs.take({(one.port, one.kind): one for one in kept})
+    network.optics = seen_optics(beliefs.found, network.optics, args.cell, run.event)
+    network.belief = believed(beliefs.found, bench.specs, network.layers, network.optics, network.depth, run.event)
+    for one in beliefs.found.values():
+        run.event(f"believes {one.title}, valid until {one.expires or 'it drifts'}")
+    show_as_believed(bench, network.belief)
+    return beliefs
+
+
+def _warm_up(bench: Bench, run: Run, network: Network, believe: str) -> None:
+    """The ovens to their temperature; before that, what SLMs show that no calibration is believed of."""
+    known = set() if network.belief is None else set(network.belief.macropixels)
+    measure = believe == "measured" and not known.issuperset(network.layers.weights())
+    responses = {port: one for port, one in bench.run(warm_up(network, measure)).items() if port not in known}
+    if not measure:
+        run.event("SLMs are believed to show fields as " + ("their calibrations say" if known else "they were built to"))
+        return
+    corrected = _correct_slms(bench, responses)
+    run.event(f"SLM responses measured; largest correction of a field: {corrected}")
+
+
+def _recalibrate(bench: Bench, training: Training, ranges: Ranges, beliefs: Beliefs) -> None:
+    """Between epochs: drift checks; what has drifted is measured again and believed, and the bench set for the training again."""
+    network = training.network
+    assert network.belief is not None
+    ranges.widest()
+    show_as_built(bench, network.belief)
+    off = beliefs.checked()
+    if off:
+        beliefs.measure_again(off)
+        network.belief = believed(beliefs.found, bench.specs, network.layers, network.optics, network.depth, lambda _: None)
+    show_as_believed(bench, network.belief)
+    bench.run(set_up(network, training.digits, training.learned.weights))
+    ranges.restore()
 
 
 def _set_again(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper) -> None:
@@ -175,13 +241,7 @@ def _absorbed(cell: str, depth: float, z: Floats) -> Floats:
 
 
 def _correct_slms(bench: Bench, responses: dict[str, Any]) -> dict[str, float]:
-    """Give every SLM's driver the measured response where it is off by more than half a gray step; largest corrections."""
-    fields, corrected = commanded_fields(), {}
-    for port, measured in responses.items():
-        corrected[port] = round(float(np.abs(measured - fields).max()), 5)
-        if corrected[port] > 0.5 * float(bench.specs[port].step.max()):
-            bench.ports[port].correct(fields, measured)
-    return corrected
+    return correct_slms(bench.ports, bench.specs, responses)
 
 
 def _settings(args: argparse.Namespace, seed: int) -> Settings:

@@ -117,6 +117,10 @@ class Recorder:
         self.step_number = step
         self._writer.put({"resumptions": [(self.session, found, self._first_entry, step)]})
 
+    def believed(self, ids: Mapping[str, str]) -> None:
+        """From now on this session believes these calibrations: "port kind" -> id; the events tell which it believed before."""
+        self._unheard("believed", [(_json(dict(ids)), self.session)])
+
     def report(self, metrics: Mapping[str, Any]) -> None:
         """A row of the run's metrics."""
         self._enter("report", metrics)

@@ -46,6 +46,7 @@ CREATE VIEW metrics AS SELECT s.entry, s.step, s.kind, e.key AS name, e.value FR
 
 COLUMNS = {"sessions": 14, "endings": 5, "resumptions": 4, "steps": 14, "histograms": 5, "frames": 6}
 SQL = {table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})" for table, columns in COLUMNS.items()}
+SQL["believed"] = "UPDATE sessions SET calibrations = ? WHERE session = ?"
 SQL["hardware"] = "INSERT OR REPLACE INTO hardware VALUES (?, ?, ?, ?)"  # a bench may be made safe more than once
 SQL["names"] = "INSERT OR IGNORE INTO names VALUES (?, ?)"
 SQL["events"] = "INSERT INTO events (session, entry, time, level, text) VALUES (?, ?, ?, ?, ?)"

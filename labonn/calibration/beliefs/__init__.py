@@ -1,0 +1,1 @@
+"""What a training believes of a bench, and whether it still holds."""

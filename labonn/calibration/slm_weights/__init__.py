@@ -1,0 +1,1 @@
+"""Gray level of macropixels to signed field."""

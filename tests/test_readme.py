@@ -121,7 +121,7 @@ def test_ports_links_and_simulation_tables_have_the_names_that_the_readme_uses()
 
 
 def test_the_example_plan_runs_and_prints_what_the_readme_shows() -> None:
-    _, example = blocks("python")
+    *_, example = blocks("python")
     done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     shown = blocks("text")[-1]
@@ -140,6 +140,18 @@ def test_the_pyvisa_program_runs_on_the_desk_and_prints_what_the_readme_shows(tm
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == blocks("text")[-2].splitlines()
+
+
+@pytest.mark.slow
+def test_a_program_believes_what_calibrate_all_has_kept(tmp_path: Path) -> None:
+    command = next(words for words in commands() if words[:2] == ["run", "calibrate_all"])
+    store = str(tmp_path / "cal")
+    arguments = [sys.executable, "-m", "labonn.cli", *(store if word == "cal" else word for word in command), "--out", str(tmp_path)]
+    subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    program = next(text for text in blocks("python") if "Store(" in text).replace('"cal"', repr(store))
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\[[\d. ]+\] \+- \[[\d. e-]+\] V", done.stdout.strip())
 
 
 def test_the_refusal_that_the_readme_quotes_is_worded_so() -> None:

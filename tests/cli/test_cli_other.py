@@ -259,10 +259,12 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_real_signal_twice_ends_safe(number: int, code: int, tmp_path: Path) -> None:
+    before = signal.signal(number, signal.default_int_handler)  # under nohup SIGHUP is ignored, by what the tests start too
     (tmp_path / "fake.py").write_text(BENCH)
     (tmp_path / "waits.py").write_text(PROCEDURE.replace("pass", "print('waiting', flush=True); time.sleep(30)"))
     arguments = [sys.executable, "fake.py", "run", "./waits.py", "--dry-run"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(number, before)
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     os.kill(process.pid, number)

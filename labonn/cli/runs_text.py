@@ -67,6 +67,8 @@ def _head(one: Summary, about: Mapping[str, Any]) -> str:
         lines.append(f"best      {one.best[0].replace('_', ' ')} {_best(one)}")
     lines.append(f"seed      {first['seed']}{', a dry run' if first['dry_run'] else ''}")
     lines.append(f"versions  {', '.join(f'{name} {version}' for name, version in (first['versions'] or {}).items())}")
+    believed = about["sessions"][-1]["calibrations"] or {}
+    lines += [f"believed  {', '.join(f'{what} {id}' for what, id in believed.items())}"] if believed else []
     return "\n".join(_wrapped(line, " " * 10) for line in lines)
 
 

@@ -191,11 +191,16 @@ def recorded(folder: Path) -> list[Any]:
         return [json.loads(row[0]) for row in record.execute("SELECT calibrations FROM sessions ORDER BY session")]
 
 
-def test_a_training_believes_what_is_current_and_says_so(labonn_run: Run, tmp_path: Path) -> None:
+def test_a_training_believes_what_is_current_and_says_so(labonn_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = kept_by(labonn_run, tmp_path)
     ids = {f"{port} {kind}": id for (port, kind, _, _), id in Store(kept).current().items()}
     folder, result = labonn_run("train_vapour_cell", "--calibrations", str(kept), "--epochs", "6", "--checkpoint", "3")
     assert recorded(folder) == [ids]
+    capsys.readouterr()
+    assert main(["runs", "show", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert all(id in shown for id in ids.values())
+    assert "\nbelieved  " in shown
     assert all(id in events(folder) for id in ids.values())
     assert "absorbers, ovens: no calibration; the nominal curve of optical depth is believed" in events(folder)
     newest = max((folder / "checkpoints").glob("*.npz"))

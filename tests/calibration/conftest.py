@@ -51,3 +51,29 @@ def row_of(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     yield open_row
     for bench in opened:
         bench.close()
+
+
+def small_bank(lines: str, channels: int, driver: str = "stream_dac") -> str:
+    """The shipped bank with fewer heaters, as much light on each, and more lines for its last table."""
+    text = shipped("heater_bank").replace("channels = 64", f"channels = {channels}").replace("crosstalk = 0.01\n", "")
+    text = text.replace("v_per_w = 16000.0", f"v_per_w = {250.0 * channels}")
+    if driver == "qontrol":
+        text = text.replace('driver = "stream_dac"', 'driver = "qontrol"\nmode = "voltage"').replace("bits = 16\nlower", "lower")
+        text = text.replace('link = "zmq://127.0.0.1:5570"', 'link = "serial:///dev/ttyUSB1?baud=115200"')
+    return text + lines + "\n"
+
+
+@pytest.fixture
+def bank_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Banks of heaters, of as many as the module's CHANNELS."""
+    opened: list[Bench] = []
+
+    def open_bank(lines: str = "", seed: int = 5, channels: int = request.module.CHANNELS, **other: Any) -> Bench:
+        path = tmp_path / "bank.toml"
+        path.write_text(small_bank(lines, channels, **other))
+        opened.append(Bench.open(path, dry_run=True, seed=seed))
+        return opened[-1]
+
+    yield open_bank
+    for bench in opened:
+        bench.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +33,7 @@ Array = NDArray[Any]
 Open = Callable[..., Bench]
 TOP_V = 7.8
 LSB_V = 10 / 32767
-
-
-def small(lines: str = "", channels: int = 16, driver: str = "stream_dac") -> str:
-    """The shipped bench with fewer heaters, as much light on each, and more lines for its last table."""
-    text = shipped("heater_bank").replace("channels = 64", f"channels = {channels}").replace("crosstalk = 0.01\n", "")
-    text = text.replace("v_per_w = 16000.0", f"v_per_w = {250.0 * channels}")
-    if driver == "qontrol":
-        text = text.replace('driver = "stream_dac"', 'driver = "qontrol"\nmode = "voltage"').replace("bits = 16\nlower", "lower")
-        text = text.replace('link = "zmq://127.0.0.1:5570"', 'link = "serial:///dev/ttyUSB1?baud=115200"')
-    return text + lines + "\n"
-
-
-@pytest.fixture
-def bank_of(tmp_path: Path) -> Iterator[Open]:
-    opened: list[Bench] = []
-
-    def open_bank(lines: str = "", seed: int = 5, **other: Any) -> Bench:
-        path = tmp_path / "bank.toml"
-        path.write_text(small(lines, **other))
-        opened.append(Bench.open(path, dry_run=True, seed=seed))
-        return opened[-1]
-
-    yield open_bank
-    for bench in opened:
-        bench.close()
+CHANNELS = 16  # of `bank_of`
 
 
 def measured(bench: Bench, levels: int = 64, leave_out: int = 0) -> BankOutcome:

@@ -125,6 +125,7 @@ def side_by_side(seeds: int, count: int, **row: Any) -> Row:
     return big
 
 
+@pytest.mark.slow
 def test_theta_is_found_to_a_thousandth_and_errors_are_what_a_hundred_seeds_scatter_by() -> None:
     row = side_by_side(100, 2, known=1.0)
     outcome = row.measured()

@@ -86,6 +86,7 @@ class Bank:
         return np.stack([t.phase_rad, np.pi / (t.p_pi_w * t.resistance_ohm), slope * t.p_pi_w / np.pi, t.cubic_per_v], axis=1)
 
 
+@pytest.mark.slow
 def test_errors_are_what_a_hundred_seeds_scatter_by() -> None:
     own, crosstalk = [], []
     off = ~np.eye(3, dtype=bool)

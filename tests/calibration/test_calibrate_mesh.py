@@ -118,7 +118,8 @@ def test_row_by_row_is_two_or_three_tables_a_row(mesh_of: Open) -> None:
     assert sorted(np.concatenate([row.heaters for row in outcome.rows])) == list(range(30))
 
 
-@pytest.mark.parametrize("ports", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ports", [2, 3])
 def test_errors_are_what_a_hundred_meshes_scatter_by(tmp_path: Path, ports: int) -> None:
     pulls: dict[str, list[Array]] = {}
     path, off = tmp_path / "mesh.toml", []

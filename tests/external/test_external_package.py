@@ -133,6 +133,7 @@ def test_a_bench_of_it_is_checked_and_dry_run(lab: Path) -> None:
     assert refused == "gain/0:ch1: 13 mA in row 0 is outside 0 to 12 mA (bench.toml)"
 
 
+@pytest.mark.slow
 def test_a_chip_of_275_gain_sections_is_trained_with_55_of_them(lab: Path) -> None:
     text = (lab / "bench.toml").read_text(encoding="utf-8")
     links = ", ".join(f'"serial:///dev/ttyUSB{number}"' for number in range(55))

@@ -193,6 +193,7 @@ def test_a_training_at_a_guardian_gives_the_same_bits(words: list[str], tmp_path
     assert len(first) >= 2
 
 
+@pytest.mark.slow
 def test_a_tape_that_is_made_at_a_guardian_is_the_one_that_is_made_without_and_can_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ def test_outputs_are_safe_within_lease_and_slack_whoever_is_killed(mode: str, nu
     assert kills.once(rig, mode, delay_s) <= kills.MOST_S[mode]
 
 
+@pytest.mark.slow
 def test_without_a_guardian_a_killed_run_leaves_its_outputs_on(rig: Rig) -> None:
     """What the guardian is for; and proof that the judge sees currents that are on."""
     client = rig.start([*["-m", "labonn.cli", "run"], str(kills.Path(__file__).with_name("shaking.py")), "--bench", str(rig.bench),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from labonn.believed import ChipModel
 from labonn.calibration.fitting import Mask
 from labonn.calibration.mesh.chip_light import layer_seen, layer_weights
-from labonn.calibration.mesh.fit import descend, spread_of
+from labonn.calibration.mesh.fit import MeshFitted, descend, spread_of
 from labonn.calibration.mesh.heaters import HeaterCurves
 from labonn.calibration.robust import HUBER
 from labonn.channels import Floats
@@ -59,16 +59,7 @@ class ChipData:
         return ChipData(self.driven[which], self.beams, self.y[which], self.used[which])
 
 
-@dataclass(frozen=True)
-class ChipFitted:
-    """Attributes: truth: best. covariance: (n, n). parts: name -> slice of the n. sigma: of a field. steps, outliers: counts."""
-
-    truth: ChipTruth
-    covariance: Floats
-    parts: dict[str, slice]
-    sigma: float
-    steps: int
-    outliers: int
+ChipFitted = MeshFitted[ChipTruth]
 
 
 @dataclass(frozen=True)

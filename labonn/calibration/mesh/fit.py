@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ PRIORS = {
     "angle": 0.1, "volts": 0.1,
 }  # fmt: skip
 SCALED = ("rate", "volts")  # whose priors are relative
+Truth = TypeVar("Truth")  # MeshTruth, or that of a whole chip
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class MeshData:
 
 
 @dataclass(frozen=True)
-class MeshFitted:
-    """Attributes: truth: best. covariance: (n, n). parts: name -> slice of the n. sigma: volts of a reading. steps, outliers: counts."""
+class MeshFitted(Generic[Truth]):
+    """Attributes: truth: best. covariance: (n, n). parts: name -> slice of the n. sigma: of a reading. steps, outliers: counts."""
 
-    truth: MeshTruth
+    truth: Truth
     covariance: Floats
     parts: dict[str, slice]
     sigma: float
@@ -183,7 +184,7 @@ class MeshProblem:
         return np.where(data.used, data.y - np.concatenate(parts), 0.0)
 
 
-def fit_mesh(problem: MeshProblem, data: MeshData, start: MeshTruth) -> MeshFitted:
+def fit_mesh(problem: MeshProblem, data: MeshData, start: MeshTruth) -> MeshFitted[MeshTruth]:
     """The best truth: first as it is, then with outliers held off (Huber)."""
     vector, weight, steps = problem.vector(start), data.used.astype(np.float64), 0
     sigma = spread_of(problem.residuals(start, data), data.used)

@@ -75,7 +75,7 @@ class MeshOutcome:
     design: MeshDesign
     names: tuple[str, ...]
     rows: list[Row]
-    fitted: MeshFitted
+    fitted: MeshFitted[MeshTruth]
     shifts: Floats
     errors: Floats
     verification: Verification
@@ -157,7 +157,7 @@ def _random(sweep: MeshSweep, settings: int, rng: np.random.Generator) -> Plan[M
     return MeshData(driven, wanted, y, used)
 
 
-def _judged(problem: MeshProblem, data: MeshData, fitted: MeshFitted, within: MeshWithin) -> list[str]:
+def _judged(problem: MeshProblem, data: MeshData, fitted: MeshFitted[MeshTruth], within: MeshWithin) -> list[str]:
     """(P,) words: a fit that leaves much, heaters that moved within the sweep, or are not known well enough."""
     half = len(data.y) // 2
     halves = [phase_shifts(problem, fitted.truth, data.part(s), fitted.sigma) for s in (slice(half), slice(half, None))]
@@ -189,7 +189,7 @@ def _weak(extinction: Floats, within: MeshWithin) -> list[str]:
 
 
 def _shifts(
-    problem: MeshProblem, sweep: MeshSweep, fitted: MeshFitted, how: MeshMeasuring, rng: np.random.Generator
+    problem: MeshProblem, sweep: MeshSweep, fitted: MeshFitted[MeshTruth], how: MeshMeasuring, rng: np.random.Generator
 ) -> Plan[tuple[Floats, Floats]]:  # fmt: skip
     """((G, P) rad, (G, P) standard errors) of phases at fresh settings, other beams too, in groups that determine all phases."""
     each = 8
@@ -200,7 +200,7 @@ def _shifts(
 
 
 def _verified(
-    problem: MeshProblem, fitted: MeshFitted, shifts: Floats, errors: Floats, within: MeshWithin
+    problem: MeshProblem, fitted: MeshFitted[MeshTruth], shifts: Floats, errors: Floats, within: MeshWithin
 ) -> tuple[Verification, list[str]]:  # fmt: skip
     own = np.sqrt(np.diag(fitted.covariance))[problem.parts["phase"]]
     unsure = np.hypot(errors, own)

@@ -60,7 +60,7 @@ class NiDaqIn:
     """Photodetectors in volts on some analog inputs of one device; can be the bench's trigger.
 
     Attributes:
-        saturated: samples of the last record at an end of the range.
+        saturated: samples of the last record at an end of the range. full_scale: (D,) volts, the ranges taken.
     """
 
     Options: ClassVar[type] = NiDaqInOptions
@@ -91,6 +91,7 @@ class NiDaqIn:
         names = tuple(line.rpartition("/")[2] for line in self._lines)
         self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=options.depth)
         self._shots, self._dwell_s, self._armed, self._started, self.saturated = 0, 0.0, False, False, 0
+        self.full_scale = np.array([high for _, high in self._taken])
 
     def set_range(self, full_scale_v: float | Floats) -> Floats:
         """Take, channel by channel, the smallest range that holds `full_scale_v` volts; (D,) the ranges taken.
@@ -110,6 +111,7 @@ class NiDaqIn:
             short = int(np.argmin(found >= wanted))
             told = f"a range of {wanted[short]:g} V was asked for, the device takes {found[short]:g} V"
             raise UnknownStateError(f"{self._port}/{self.spec.names[short]}: {told} ({self.identity})")
+        self.full_scale = found
         return found
 
     def arm(self, shots: int, dwell_s: float) -> None:

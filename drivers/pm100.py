@@ -57,6 +57,11 @@ class Pm100:
         self._shots, self.saturated, self._tag = 0, 0, 0
         self._record: Floats | None = None
 
+    @property
+    def full_scale(self) -> Floats:
+        """(1,) watts, the range taken."""
+        return np.array([self._range_w])
+
     def set_range(self, full_scale_w: float | Floats) -> Floats:
         """Take the smallest range that holds `full_scale_w` watts, at this wavelength; (1,) the range taken.
 

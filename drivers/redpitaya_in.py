@@ -88,6 +88,11 @@ class RedPitayaIn:
         self._windows: Windows | None = None
         self.saturated = 0
 
+    @property
+    def full_scale(self) -> Floats:
+        """(D,) volts, the ranges taken."""
+        return self.spec.upper
+
     def set_range(self, full_scale_v: float | Floats) -> Floats:
         """Take, channel by channel, 1 V or 20 V, the smaller one that holds `full_scale_v`; its jumpers must be set alike. (D,) volts.
 

@@ -29,7 +29,8 @@ class StreamAdc:
     """Photodetectors (volts) on a streaming ADC; can be the bench's trigger.
 
     Attributes:
-        saturated: codes at an end of the range in the last record. most_bursts: firings that one record may hold.
+        saturated: codes at an end of the range in the last record. full_scale: (D,) volts, the ranges taken.
+        most_bursts: firings that one record may hold.
     """
 
     Options: ClassVar[type] = StreamAdcOptions
@@ -54,6 +55,7 @@ class StreamAdc:
         lower, upper, step, settle_s = map(np.asarray, (number("lower"), number("upper"), 0.0 if self._float else number("scale"), 0.0))
         self.spec = ChannelSpec(names, "V", lower, upper, step, settle_s, depth=int(number("depth")))
         self._shots, self._record, self.saturated = 0, 0, 0
+        self.full_scale = np.array(self.spec.upper)
 
     def set_range(self, full_scale_v: float | Floats) -> Floats:
         """Take, channel by channel, the smallest range that holds `full_scale_v` volts; (D,) the ranges taken.
@@ -70,7 +72,7 @@ class StreamAdc:
         good = len(arrays) == 2 and all(a.shape == (count,) and np.all(a > 0) and np.all(np.isfinite(a)) for a in arrays)
         if not good or not np.all(arrays[0] >= wanted * (1 - 1e-9)) or not np.isin(arrays[0], self._ranges_v).all():
             raise UnknownStateError(f"{self._port}: ranges were asked for, and the instrument did not take them")
-        self._scale = arrays[1].astype(np.float32)
+        self._scale, self.full_scale = arrays[1].astype(np.float32), arrays[0]
         return arrays[0]
 
     def arm(self, shots: int, dwell_s: float, bursts: int = 1) -> None:

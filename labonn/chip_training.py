@@ -19,6 +19,7 @@ Plan = Generator[ShotTable, Readings, Any]
 TRAINED = ("theta", "all")
 STEPS = {"pt": 0.04, "rotation": 0.2, "mzi": 0.2}  # rad, of perturbations
 PROBED = 64  # of them that a probe has
+BELIEVING = ("aware", "adjoint")  # gradients whose errors are not those of the light alone
 CHECKED = 2000  # validation images after a stretch of steps
 
 
@@ -68,14 +69,34 @@ class Pictures:
         for array in (self.fields, self.labels, self.train, self.validation, self.test):
             array.flags.writeable = False
 
+    def shown(self, rows: Ints) -> NDArray[np.uint8]:
+        """(n, height, width) gray levels of some images as the chip sees them; one line each where they are not square."""
+        side = round(self.fields.shape[1] ** 0.5)
+        shape = (side, side) if side**2 == self.fields.shape[1] else (1, self.fields.shape[1])
+        return np.rint(255 * self.fields[rows]).astype(np.uint8).reshape(-1, *shape)
+
 
 @dataclass
 class Stretch:
-    """Steps since the last report: of each the loss, the rms of its standard errors and of its gradient."""
+    """Steps since the last report: of each the loss, the rms of its standard errors and of its gradient; of the last the cosine.
+
+    Attributes:
+        cosine: expected one with the true gradient, if noise is all that is wrong with it; NaN for methods that believe a model.
+    """
 
     losses: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
+    cosine: float = float("nan")
+
+    def add(self, estimate: Estimate, moved: NDArray[np.bool_]) -> None:
+        """One more step, whose gradient was this one."""
+        error, norm = (float(np.sqrt(np.mean(values[moved] ** 2))) for values in (estimate.standard_error, estimate.gradient))
+        self.losses.append(estimate.loss)
+        self.errors.append(error)
+        self.norms.append(norm)
+        known = norm > 0 and estimate.method not in BELIEVING
+        self.cosine = float(np.sqrt(max(0.0, 1 - (error / norm) ** 2))) if known else float("nan")
 
 
 @dataclass
@@ -199,9 +220,7 @@ class ChipTraining:
             self.began_s = clock()
         while len(now.losses) < settings.report and not self.over():
             estimate = yield from self.step()
-            now.losses.append(estimate.loss)
-            now.errors.append(float(np.sqrt(np.mean(estimate.standard_error[self.moved] ** 2))))
-            now.norms.append(float(np.sqrt(np.mean(estimate.gradient[self.moved] ** 2))))
+            now.add(estimate, self.moved)
             watch(grown, float(np.mean(now.losses)))
         epoch = grown.steps * settings.batch / len(self.pictures.train)
         record = {"epoch": epoch, "steps": grown.steps, "train_loss": float(np.mean(now.losses))}

@@ -100,6 +100,9 @@ class Heaters(Actuator, Protocol):
 
 @runtime_checkable
 class Photodetectors(Detector, Protocol):
-    """Photodetector arrays; `set_range` chooses the full scale in volts, one or one a channel (the smallest that holds it)."""
+    """Photodetector arrays; `set_range` chooses the full scale in volts, one or one a channel (the smallest that holds it).
+
+    Those taken may be seen in an attribute `full_scale` (D,); without it a record takes the spec's for them.
+    """
 
     def set_range(self, full_scale_v: float | Floats) -> Floats: ...

@@ -21,6 +21,7 @@ from labonn.versions import versions
 if TYPE_CHECKING:
     from labonn.bench import Bench
     from labonn.checkpoints import Orders
+    from labonn.record.layouts import Map
     from labonn.record.recorder import Recorder
 
 Arrays = Callable[[], Mapping[str, Any]]
@@ -106,10 +107,10 @@ class Run:
         if self.record is not None:
             self.record.believed(self.calibrations)
 
-    def step(self, number: int, **metrics: Any) -> None:
-        """Step `number` is done: its numbers go on record, with all that was played for it."""
+    def step(self, number: int, maps: Mapping[str, Map] | None = None, **metrics: Any) -> None:
+        """Step `number` is done: its numbers go on record, with all that was played for it, and now and then `maps` (Recorder.step)."""
         if self.record is not None:
-            self.record.step(number, metrics)
+            self.record.step(number, metrics, maps)
 
     def metrics(self, row: Mapping[str, Any]) -> None:
         """Append one row of numbers; on the disk when this returns."""

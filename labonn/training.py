@@ -101,13 +101,16 @@ class Pass:
     """One pass over the training images that is under way.
 
     Attributes:
-        order: rows of the images. done: how many of them. losses, hits: sums so far. refit: whether ranges are to be fitted again now.
+        order: rows of the images. done: how many of them. losses, hits: sums so far. loss, accuracy: of the last mini-batch.
+        refit: whether ranges are to be fitted again now.
     """
 
     order: Ints
     done: int = 0
     losses: float = 0.0
     hits: int = 0
+    loss: float = 0.0
+    accuracy: float = 0.0
     refit: bool = False
 
 
@@ -288,7 +291,9 @@ def _step(training: Training, now: Pass) -> Tables:
     inputs, targets, labels = _batch(network, training.digits, rows)
     step = yield from backprop(network, training.settings.method, network.fields(learned.weights), rows, inputs, targets, labels)
     learned.weights, training.state = training.optimizer.update(step.gradients, training.state, learned.weights)
-    now.losses, now.hits = now.losses + step.loss * len(rows), now.hits + int(np.count_nonzero(step.outputs.argmax(axis=1) == labels))
+    hits = int(np.count_nonzero(step.outputs.argmax(axis=1) == labels))
+    now.loss, now.accuracy = step.loss, hits / len(rows)
+    now.losses, now.hits = now.losses + step.loss * len(rows), now.hits + hits
     learned.steps, learned.shots, now.done = learned.steps + 1, learned.shots + step.shots, now.done + len(rows)
     now.refit = learned.steps in EARLY_STEPS
 

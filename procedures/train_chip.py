@@ -24,6 +24,7 @@ from labonn.chip_methods import METHODS, Gradients, MethodSettings
 from labonn.chip_setup import check_ports, find_dead, fit_ranges, load_memories, measure_dark, measure_peaks, pictures_of, pooled, widen
 from labonn.chip_start import start_from
 from labonn.chip_training import TRAINED, ChipSettings, ChipTraining, Grown, Pictures
+from labonn.chip_watching import layouts_of, maps_of, step_metrics
 from labonn.chips import ACTIVATIONS, COUPLERS, READOUTS, ChipOptics
 from labonn.data import DataSet, load
 from labonn.errors import ProcedureError
@@ -219,7 +220,7 @@ def _set_again(bench: Bench, training: ChipTraining, dark: dict[str, Floats], ke
 
 
 def _train(bench: Bench, training: ChipTraining, keeper: Keeper, run: Run) -> None:
-    settings, grown, gradients = training.settings, training.grown, training.method
+    settings, grown, gradients, layouts = training.settings, training.grown, training.method, layouts_of(training)
     with run.progress(settings.steps, "report") as progress:
         if grown.steps:
             progress.go_on_from(grown.steps, training.objective.shots)
@@ -231,7 +232,7 @@ def _train(bench: Bench, training: ChipTraining, keeper: Keeper, run: Run) -> No
                 run.event(f"step {now.steps}: " + "\n".join(news))
             seen = now.metrics[-1]["validation_accuracy"] if now.metrics else None
             progress.update(now.steps, training.objective.shots, loss=loss, accuracy=seen, epoch=len(now.metrics) + 1)
-            run.step(now.steps, loss=loss)
+            run.step(now.steps, maps_of(training, layouts), **step_metrics(training))
             keeper.step(now.steps)
 
         while training.current.losses or not training.over():  # the last steps of a run that was cut short may lack their report
@@ -257,7 +258,7 @@ def _result(bench: Bench, training: ChipTraining, data: DataSet, args: argparse.
     result["bench_time_s"] = bench.clock.now()
     if args.check_gradient:
         result |= bench.run(training.agreement())
-    run.save_arrays("test", outputs=outputs, labels=labels)
+    run.save_arrays("test", outputs=outputs, labels=labels, images=pictures.shown(pictures.test))
     couplers = ~objective.optics.amplifiers
     limit = float(objective.lower[couplers].max()), float(objective.upper[couplers].min())
     run.save_figure("training", lambda path: chip_figure(grown.metrics, outputs, labels, grown.best[couplers], limit, path))

@@ -141,7 +141,8 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
         exact = Method("exact", settings.method.error)
         ranges.fit(bench.run(measure_peaks(network, exact, digits, learned.best)))
         result |= bench.run(check_gradients(network, settings.method, learned.best, digits, args.check_gradient, run.seed))
-    run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test])
+    images = digits.images[digits.test].reshape(-1, data.rows, data.cols)
+    run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test], images=images)
     named = {f"cell {i + 1}": z for i, z in enumerate(inputs)}
     absorber = partial(_absorbed, network.optics.cell, args.optical_depth)
     run.save_figure("training", lambda path: training_figure(learned.metrics, named, absorber, path))
@@ -160,7 +161,9 @@ def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run
         def watch(now: Learned, loss: float, accuracy: float) -> None:
             ranges.widen()
             progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1)
-            run.step(now.steps, loss=loss, accuracy=accuracy)
+            batch = training.current
+            assert batch is not None
+            run.step(now.steps, loss=batch.loss, accuracy=batch.accuracy)
             keeper.step(now.steps)
 
         while len(learned.metrics) < settings.epochs:

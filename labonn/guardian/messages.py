@@ -16,7 +16,7 @@ VERSION = 1
 MOST_HEADER_BYTES, MOST_FRAMES = 1 << 20, 600
 METHODS = ("set_range", "temperature", "reached", "output", "measured", "zero", "shown", "correct")
 ASKING = ("temperature", "reached", "measured", "shown")  # which leave outputs as they are
-ATTRIBUTES = ("kind", "identity", "shape", "compliance_v", "most_bursts")
+ATTRIBUTES = ("kind", "identity", "shape", "compliance_v", "most_bursts", "full_scale")
 CHANGING = ("saturated",)
 
 Word = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

@@ -25,7 +25,9 @@ class RemotePort:
 
     def set_range(self, full_scale: float | Floats) -> Floats:
         """Of a detector."""
-        return self._call("set_range", full_scale)  # type: ignore[no-any-return]
+        taken: Floats = self._call("set_range", full_scale)
+        self.__dict__["full_scale"] = taken
+        return taken
 
     def zero(self) -> float:
         """Of a power meter."""

@@ -3,7 +3,7 @@
 It is append-only and written by a process of its own, one transaction an entry. A run is never more than one step ahead of it: when step
 N ends, step N - 1 is committed. `kill -9` of the run loses nothing that it had sent, and even that it died is written down; a power cut may
 lose the last seconds (SQLite, WAL, synchronous=NORMAL), and never breaks the file. Other processes read it while it is written.
-`PRAGMA user_version` is 1.
+`PRAGMA user_version` is 2 (1: without the last four tables).
 
 An *entry* is one row of `steps`: everything that was played since the entry before. Entries count from 1 through all
 sessions of a run, and all that happens step by step is keyed by them, so that any number of evenly spaced points is found by number.
@@ -26,6 +26,10 @@ sessions of a run, and all that happens step by step is keyed by them, so that a
     events       session, entry (the last one before), time, level, text
     errors       session, entry, time, class, text, traceback
     checks       session, entry, time, name, value, low, high, passed, text: drift checks
+    ranges       entry, port: low and high end of the widest range of the detectors when a histogram was made, full scale of the narrowest
+    temperatures entry of a report, port: lowest, mean and highest of its channels in degC; problem: why they could not be had
+    layouts      session, name -> JSON: what a map is of and where its values belong (labonn.record.layouts)
+    maps         entry, name: parameters of the run (a chip's couplers, say), packed as frames are, at most 4 kB/s, and once more at the end
 
 Of an array of more than 2,048 values a table, min, mean, max, rms, std and bad are of 2,048 of them: 16 runs of neighbours that lie evenly
 over it. Counts of shots and of saturated readings are complete.

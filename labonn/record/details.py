@@ -20,16 +20,20 @@ PAUSE_S = 0.1  # between two frames or histograms of a port, at least
 
 
 class Details:
-    """Makes rows of `frames` and `histograms` when they are due.
+    """Makes rows of `frames`, `maps`, `histograms` and `ranges` when they are due.
 
     Args:
-        clock: seconds, by which they become due.
+        ports: name -> device, for the ranges of detectors. clock: seconds, by which rows become due.
+
+    Attributes:
+        maps: name -> values of the run that are newer than its row.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, ports: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._ports, self._clock = ports, clock
         self._next_s = clock()
-        self._due_s: dict[str, float] = {}
+        self._due_s: dict[tuple[str, str], float] = {}
+        self.maps: dict[str, NDArray[Any]] = {}
 
     def rows(self, entry: int, commands: Mapping[str, Command], readings: Mapping[str, Reading], everything: bool = False) -> Rows:
         """Rows of this entry that are due now; `everything`: what all actuators were set to last, because nothing follows."""
@@ -37,16 +41,31 @@ class Details:
         if now < self._next_s and not everything:
             return {}
         self._next_s = now + PAUSE_S
-        histograms = [_histogram(entry, port, reading) for port, reading in readings.items() if reading.samples and reading.sums.count]
-        rows: Rows = {"histograms": histograms, "frames": []}
+        seen = {port: reading for port, reading in readings.items() if reading.samples and reading.sums.count}
+        rows: Rows = {"histograms": [_histogram(entry, port, reading) for port, reading in seen.items()], "frames": [], "maps": []}
+        rows["ranges"] = [(entry, port, *_range(self._ports[port])) for port in seen]
         for port, command in commands.items():
-            due = command.tables and now >= self._due_s.get(port, now)
-            if command.bank is not None and (due or everything):
+            if command.bank is not None and ((command.tables and self._is_due("frames", port, now)) or everything):
                 frame = rows_of(command.bank, np.array([command.order[-1]]))[0]
-                low_high_codes = packed(frame)
-                rows["frames"].append((entry, port, frame.size, *low_high_codes))
-                self._due_s[port] = now + len(low_high_codes[2]) / BYTES_PER_S
+                rows["frames"].append(self._row("frames", entry, port, frame, now))
+        for name in [name for name in self.maps if everything or self._is_due("maps", name, now)]:
+            rows["maps"].append(self._row("maps", entry, name, self.maps.pop(name), now))
         return {table: found for table, found in rows.items() if found}
+
+    def _is_due(self, table: str, name: str, now: float) -> bool:
+        return now >= self._due_s.get((table, name), now)
+
+    def _row(self, table: str, entry: int, name: str, values: NDArray[Any], now: float) -> tuple[Any, ...]:
+        low_high_codes = packed(values)
+        self._due_s[table, name] = now + len(low_high_codes[2]) / BYTES_PER_S
+        return (entry, name, values.size, *low_high_codes)
+
+
+def _range(device: Any) -> tuple[float, float, float]:
+    """Of the detectors of a port: both ends of the widest range, and full scale of the narrowest."""
+    full = np.asarray(getattr(device, "full_scale", device.spec.upper), np.float64)
+    low, high = float(np.min(device.spec.lower)), float(full.max())
+    return max(-high, low) if low < 0 else low, high, float(full.min())
 
 
 def _histogram(entry: int, port: str, reading: Reading) -> tuple[Any, ...]:

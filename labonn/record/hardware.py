@@ -17,12 +17,27 @@ def state_of(bench: Any) -> dict[str, dict[str, Any]]:
     return {name: _port(bench, name, device) for name, device in bench.ports.items()}
 
 
+def temperatures_of(bench: Any) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
+    """port -> lowest, mean and highest of its channels in degC, and why they could not be had."""
+    found: dict[str, tuple[float | None, float | None, float | None, str | None]] = {}
+    for name, device in bench.ports.items():
+        if callable(getattr(device, "temperature", None)):
+            try:
+                values = np.asarray(device.temperature(), np.float64)
+                found[name] = (float(values.min()), float(values.mean()), float(values.max()), None)
+            except LabonnError as problem:  # whoever plays next will hear of it
+                found[name] = (None, None, None, str(problem))
+    return found
+
+
 def _port(bench: Any, name: str, device: Any) -> dict[str, Any]:
     spec, about = bench.specs[name], {"identity": device.identity}
     file = bench.file.ports.get(name)
     if file is not None:
         about |= {"driver": file.driver_name, "kind": file.driver.kind, "links": list(file.links), "role": file.role}
     about |= {"channels": len(spec), "unit": spec.unit, "depth": spec.depth}
+    if hasattr(device, "shape"):
+        about["shape"] = [int(size) for size in device.shape]
     about |= {"lower": _brief(spec.lower), "upper": _brief(spec.upper)}
     about |= {"lower_rule": _brief(spec.lower_rule), "upper_rule": _brief(spec.upper_rule)}
     if callable(getattr(device, "temperature", None)):

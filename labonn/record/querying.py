@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labonn.errors import RecordError
-from labonn.record.schema import BUSY_S, FILE, check_version
+from labonn.record.schema import BUSY_S, FILE, MAPS, VERSION, check_version
 
 Columns = dict[str, NDArray[Any]]
 INTEGERS = {"entry", "session", "step", "tables", "shots", "exchanges", "rows", "bad", "saturated"}
@@ -44,7 +44,8 @@ def connect(file: Path) -> sqlite3.Connection:
         uri = f"file:{quote(str(file.absolute()))}?mode=ro{mode}"
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            check_version(db)
+            if check_version(db) < VERSION:
+                db.executescript(MAPS.replace("CREATE TABLE", "CREATE TEMPORARY TABLE"))  # empty ones
         except sqlite3.Error as refused:
             db.close()
             problem = problem or refused

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from labonn.record.details import unpacked
+from labonn.record.layouts import Layout
 from labonn.record.liveness import is_written
 from labonn.record.querying import Columns, columns, connect, evenly, file_of, holes, thinned
 from labonn.record.schema import COMMANDS, READINGS
@@ -79,6 +80,47 @@ class Record:
         rows = self._newest("frames", "channels, low, high, codes", port, since, last)
         values = np.array([unpacked(*row[2:]) for row in rows], np.float32)
         return columns(("entry", "step"), [row[:2] for row in rows]) | {"values": values}
+
+    def map_layouts(self) -> dict[str, Layout]:
+        """name -> where the values of a map belong, as the newest session said."""
+        rows = self._db.execute("SELECT name, about FROM layouts ORDER BY session")
+        return {name: Layout.unpacked(json.loads(about)) for name, about in rows}
+
+    def maps(self, name: str, since: int = 0, last: int = 1000) -> Columns:
+        """entry, step and values (n, P) of a map (`map_layouts`), the newest `last`."""
+        rows = self._newest("maps", "count, low, high, codes", name, since, last, "name")
+        values = np.array([unpacked(*row[2:]) for row in rows], np.float32)
+        return columns(("entry", "step"), [row[:2] for row in rows]) | {"values": values}
+
+    def ranges(self, port: str, since: int = 0, last: int = 1000) -> Columns:
+        """entry, step, low, high and narrowest: the ranges of a detector port when histograms were made, the newest `last`."""
+        names = ("low", "high", "narrowest")
+        return columns(("entry", "step", *names), self._newest("ranges", ", ".join(names), port, since, last))
+
+    def temperatures(self, since: int = 0) -> dict[str, Columns]:
+        """port -> entry, step, low, mean, high in degC, at every report; NaN where they could not be had."""
+        found: dict[str, Columns] = {}
+        for (port,) in self._db.execute("SELECT DISTINCT port FROM temperatures ORDER BY port").fetchall():
+            rows = self._newest("temperatures", "low, mean, high", port, since, -1)
+            found[port] = columns(("entry", "step", "low", "mean", "high"), rows)
+        return found
+
+    def effort(self, points: int | None = None, since: int = 0) -> Columns:
+        """entry, step, time (UTC), bench_s, and shots, exchanges and tables since the run began; of every entry, or thinned.
+
+        All kinds of entries are counted; with `since` the sums still begin with the run.
+        """
+        names = ("entry", "step", "time", "bench_s", "shots", "exchanges", "tables")
+        where = f"1{holes(self._db)}"
+        (newest,) = self._db.execute(f"SELECT ifnull(max(entry), 0) FROM steps WHERE {where}").fetchone()
+        size = 1 if points is None else max(1, -(-(newest - since) // max(points, 1)))
+        place = f"CASE WHEN entry <= {int(since)} THEN -1 ELSE ({newest} - entry) / {size} END"
+        what = "max(entry), max(step), max(time), max(bench_s), sum(shots), sum(exchanges), sum(tables)"
+        rows = self._db.execute(f"SELECT {what}, {place} AS stretch FROM steps WHERE {where} GROUP BY stretch ORDER BY 1").fetchall()
+        found = columns(names, [row[:-1] for row in rows])
+        for name in ("shots", "exchanges", "tables"):
+            found[name] = np.cumsum(found[name])
+        return {name: values[1:] for name, values in found.items()} if rows and rows[0][-1] == -1 else found
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
         """Everything that happened, after the event of that number."""
@@ -173,10 +215,10 @@ class Record:
         query = f"SELECT max(entry), max(step), avg(v), min(v), max(v) FROM ({values}) GROUP BY (? - entry) / ? ORDER BY 1"
         return self._db.execute(query, (path, since, newest, size))
 
-    def _newest(self, table: str, what: str, port: str, since: int, last: int) -> list[Any]:
+    def _newest(self, table: str, what: str, port: str, since: int, last: int, key: str = "port") -> list[Any]:
         gaps = holes(self._db, "d.entry")
         found = f"SELECT d.entry, s.step, {what} FROM {table} d JOIN steps s ON s.entry = d.entry"
-        query = f"{found} WHERE d.port = ? AND d.entry > ?{gaps} ORDER BY d.entry DESC LIMIT ?"
+        query = f"{found} WHERE d.{key} = ? AND d.entry > ?{gaps} ORDER BY d.entry DESC LIMIT ?"
         return self._db.execute(query, (port, since, last)).fetchall()[::-1]
 
 

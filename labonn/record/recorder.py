@@ -18,7 +18,8 @@ from typing import Any
 from labonn.errors import LabonnError, RecordError
 from labonn.record.details import Details
 from labonn.record.gathering import Gatherer
-from labonn.record.hardware import state_of
+from labonn.record.hardware import state_of, temperatures_of
+from labonn.record.layouts import Layout, Map
 from labonn.record.liveness import hold
 from labonn.record.reading import open_record
 from labonn.record.schema import FILE, prepared
@@ -45,8 +46,9 @@ class Recorder:
 
     def __init__(self, folder: Path, bench: Any, about: Mapping[str, Any]) -> None:
         self.path, self._bench = folder / FILE, bench
-        self._gatherer, self._details = Gatherer(bench.ports), Details()
+        self._gatherer, self._details = Gatherer(bench.ports), Details(bench.ports)
         self._shapes: set[tuple[Any, ...]] = set()  # kinds of entries whose names are on record
+        self._layouts: dict[str, Layout] = {}
         self.step_number, self._step_before = 0, 0
         self._ticket, self._step_ticket = 0, 0
         self._counted = bench.exchanges, bench.clock.now()
@@ -102,9 +104,18 @@ class Recorder:
 
     # what the run does
 
-    def step(self, number: int, metrics: Mapping[str, Any]) -> None:
-        """Step `number` has ended: its numbers, and all that was played since the entry before, are on the disk before the next ends."""
+    def step(self, number: int, metrics: Mapping[str, Any], maps: Mapping[str, Map] | None = None) -> None:
+        """Step `number` has ended: its numbers, and all that was played since the entry before, are on the disk before the next ends.
+
+        Args:
+            maps: name -> parameters that the run has now; they are taken over, and written down now and then.
+        """
         self._step_before, self.step_number = self.step_number, number
+        for name, one in (maps or {}).items():
+            if self._layouts.get(name) is not one.layout:
+                self._layouts[name] = one.layout
+                self._unheard("layouts", [(self.session, name, _json(one.layout.packed()))])
+            self._details.maps[name] = one.values
         self._enter("step", metrics)
         self._step_ticket = self._ticket
 
@@ -122,8 +133,11 @@ class Recorder:
         self._unheard("believed", [(_json(dict(ids)), self.session)])
 
     def report(self, metrics: Mapping[str, Any]) -> None:
-        """A row of the run's metrics."""
+        """A row of the run's metrics; heaters are asked for their temperatures."""
         self._enter("report", metrics)
+        found = temperatures_of(self._bench)
+        if found:
+            self._unheard("temperatures", [(self.entries, port, *row) for port, row in found.items()])
 
     def part(self) -> None:
         """What was played since the last entry was not part of the step that follows."""

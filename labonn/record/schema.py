@@ -7,10 +7,19 @@ import sqlite3
 from pathlib import Path
 
 FILE = "record.sqlite"
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x6C61626E  # "labn", in the file's head
 BUSY_S = 5.0  # that another program may hold the file before a run gives up
 CHECKPOINT_PAGES = 4000  # of the log, 16 MB: seldom enough that waiting for the disk does not show
+MAPS = """
+CREATE TABLE IF NOT EXISTS layouts (session INTEGER, name TEXT, about TEXT, PRIMARY KEY (session, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS maps (
+    entry INTEGER, name TEXT, count INTEGER, low REAL, high REAL, codes BLOB, PRIMARY KEY (entry, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ranges (
+    entry INTEGER, port TEXT, low REAL, high REAL, narrowest REAL, PRIMARY KEY (entry, port)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS temperatures (
+    entry INTEGER, port TEXT, low REAL, mean REAL, high REAL, problem TEXT, PRIMARY KEY (entry, port)) WITHOUT ROWID;
+"""  # which records of version 1 do not have
 COMMANDS = ("tables", "shots", "rows", "min", "mean", "max", "rms")
 READINGS = ("tables", "shots", "min", "mean", "max", "std", "bad", "saturated")
 
@@ -42,11 +51,15 @@ CREATE TABLE checks (
 CREATE VIEW metrics AS SELECT s.entry, s.step, s.kind, e.key AS name, e.value FROM steps s, json_each(s.metrics_of) e;
 {_view("commands", COMMANDS)}
 {_view("readings", READINGS)}
-"""
+{MAPS}"""
 
-COLUMNS = {"sessions": 14, "endings": 5, "resumptions": 4, "steps": 14, "histograms": 5, "frames": 6}
+COLUMNS = {
+    "sessions": 14, "endings": 5, "resumptions": 4, "steps": 14, "histograms": 5, "frames": 6, "layouts": 3, "maps": 6, "ranges": 5,
+    "temperatures": 6,
+}  # fmt: skip
 SQL = {table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})" for table, columns in COLUMNS.items()}
 SQL["believed"] = "UPDATE sessions SET calibrations = ? WHERE session = ?"
+SQL["layouts"] = "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?)"
 SQL["hardware"] = "INSERT OR REPLACE INTO hardware VALUES (?, ?, ?, ?)"  # a bench may be made safe more than once
 SQL["names"] = "INSERT OR IGNORE INTO names VALUES (?, ?)"
 SQL["events"] = "INSERT INTO events (session, entry, time, level, text) VALUES (?, ?, ?, ?, ?)"
@@ -68,15 +81,17 @@ def prepared(path: Path) -> tuple[int, int]:
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             pragmas = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
             db.executescript(f"BEGIN IMMEDIATE; {pragmas} {TABLES} COMMIT;")
-        check_version(db)
+        if check_version(db) < VERSION:
+            db.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version = {VERSION}; {MAPS} COMMIT;")
         found: tuple[int, int] = db.execute("SELECT (SELECT ifnull(max(entry), 0) FROM steps), (SELECT count(*) FROM sessions)").fetchone()
     return found
 
 
-def check_version(db: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError unless this is a record that this version of labonn knows."""
-    application, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+def check_version(db: sqlite3.Connection) -> int:
+    """The version of the tables; raises sqlite3.DatabaseError unless this is a record that this version of labonn knows."""
+    application, version = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version"))
     if application != APPLICATION:
         raise sqlite3.DatabaseError("is not the record of a run")
-    if version != VERSION:
-        raise sqlite3.DatabaseError(f"has version {version} of the tables; this labonn knows version {VERSION}")
+    if not 1 <= version <= VERSION:
+        raise sqlite3.DatabaseError(f"has version {version} of the tables; this labonn knows versions 1 to {VERSION}")
+    return version

@@ -41,7 +41,7 @@ def test_all_that_is_known_of_a_bench_is_known_of_a_guardians(both: tuple[Bench,
         for field in ("lower", "upper", "step", "settle_s"):
             assert np.array_equal(getattr(other, field), getattr(spec, field))
         assert remote.ports[name].identity == direct.ports[name].identity
-        for attribute in ("set_range", "output", "temperature", "saturated", "most_bursts", "compliance_v", "shape", "shown"):
+        for attribute in ("set_range", "output", "temperature", "saturated", "most_bursts", "compliance_v", "shape", "shown", "full_scale"):
             assert hasattr(remote.ports[name], attribute) == hasattr(direct.ports[name], attribute), (name, attribute)
     assert remote.ports["meter"].compliance_v == direct.ports["meter"].compliance_v
     alike(direct, remote)

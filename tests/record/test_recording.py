@@ -124,7 +124,7 @@ def test_other_programs_find_the_same_in_the_tables_by_sql(bench: Bench, recorde
     assert db.execute("SELECT step, kind, value FROM metrics WHERE name = 'loss'").fetchall() == [(7, "step", 0.5)]
     assert db.execute("SELECT step, shots, max FROM commands WHERE port = 'weights1'").fetchone() == (7, 3, pytest.approx(0.02))
     assert db.execute("SELECT step, shots, saturated FROM readings WHERE port = 'forward_in'").fetchone() == (7, 3, 0)
-    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert db.execute("PRAGMA user_version").fetchone() == (2,)
     db.close()
     assert sorted(path.name for path in folder.iterdir()) == ["events.log", "record.sqlite"]  # no log is left beside it
 
@@ -221,7 +221,7 @@ def test_a_run_that_is_resumed_at_the_end_of_an_epoch_reports_it_once(bench: Ben
 
 def test_frames_and_histograms_come_at_most_ten_times_a_second_and_large_frames_seldom() -> None:
     now = [0.0]
-    details, commands = Details(lambda: now[0]), {}
+    details, commands = Details({}, lambda: now[0]), {}
     for port, channels in (("small", 8), ("large", 100_000)):
         commands[port] = Command()
         commands[port].tables, commands[port].bank, commands[port].order = 1, np.zeros((1, channels)), np.zeros(1, np.int64)
@@ -265,5 +265,5 @@ def test_a_record_of_something_else_or_of_another_version_is_refused(tmp_path: P
     db.execute("PRAGMA user_version = 9")
     db.commit()
     db.close()
-    with pytest.raises(RecordError, match="has version 9 of the tables; this labonn knows version 1"):
+    with pytest.raises(RecordError, match="has version 9 of the tables; this labonn knows versions 1 to 2"):
         open_record(folder)

@@ -14,6 +14,7 @@ SAMPLED, RUNS = 2048, 16  # values of an array, at most, that are looked at, and
 BINS = 64
 FUNCTIONS = (np.minimum.reduceat, np.maximum.reduceat, np.add.reduceat)
 NOTHING = (math.nan, math.nan, math.nan, math.nan)
+SMALL = 1e-30  # sum of squares in single precision below which they may have lost digits, or vanished
 FAR = 1e-3  # of the mean square; a variance below is not left to a difference of sums in single precision
 
 
@@ -67,7 +68,8 @@ def add_up(samples: Sequence[tuple[Sums, Array]]) -> None:
         squares = np.add.reduceat(np.multiply(values, values, out=values), starts).tolist()
     for (sums, array), low, high, total, square in zip(samples, *found, squares, strict=True):
         size = array.size
-        if square - total * total / size >= FAR * square and square < math.inf:
+        ordinary = SMALL < square < math.inf or low == 0 == high
+        if ordinary and square - total * total / size >= FAR * square:
             sums.add(size, 0, low, high, total, square)
         else:
             sums.add(*_carefully(array))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from labonn.clock import Clock
@@ -72,7 +72,23 @@ class Crew:
 
 def at_once(names: Collection[str], action: Callable[[str], None]) -> dict[str, BaseException]:
     """Do `action` for every name at once; what failed, by name. Nothing one instrument does may spare or delay the next its turn."""
+    tasks: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="safe") as pool:
-        tasks = {name: pool.submit(action, name) for name in names}
+        for name in names:
+            try:
+                tasks[name] = pool.submit(action, name)
+            except RuntimeError:  # at the end of the interpreter, which starts no threads any more
+                tasks[name] = _done_here(action, name)
     failed = {name: task.exception() for name, task in tasks.items()}
     return {name: problem for name, problem in failed.items() if problem is not None}
+
+
+def _done_here(action: Callable[[str], None], name: str) -> Future[None]:
+    """`action` for one name, in this thread."""
+    task: Future[None] = Future()
+    try:
+        action(name)
+        task.set_result(None)
+    except BaseException as problem:
+        task.set_exception(problem)
+    return task

@@ -13,6 +13,11 @@ from labonn.channels import ChannelSpec, Floats
 from labonn.clock import Clock
 
 
+def safe_row(spec: ChannelSpec) -> Floats | None:
+    """(C,) where a port is when it was made safe: at zero, or the nearest that is allowed; None: nobody knows."""
+    return np.clip(np.zeros(len(spec)), spec.lower, spec.upper) if spec.unit in ("V", "A", "W") else None
+
+
 class Levels:
     """Levels of some actuators.
 
@@ -49,8 +54,7 @@ class Levels:
 
     def safe_row(self, port: str) -> Floats | None:
         """(C,) where it is when it was made safe; None: nobody knows."""
-        spec = self._specs[port]
-        return np.clip(np.zeros(len(spec)), spec.lower, spec.upper) if spec.unit in ("V", "A", "W") else None
+        return safe_row(self._specs[port])
 
     def made_safe(self, port: str) -> None:
         """It has just been made safe, or prepared."""

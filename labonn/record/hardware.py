@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from labonn.errors import LabonnError
 MOST_CHANNELS = 4096  # of limits that are written down one by one
 
 
-def state_of(bench: Any) -> dict[str, dict[str, Any]]:
-    """port -> identity, driver, links, limits and the like; heaters are asked for their temperatures."""
-    return {name: _port(bench, name, device) for name, device in bench.ports.items()}
+def state_of(bench: Any, ports: Iterable[str] | None = None, ask: bool = True) -> dict[str, dict[str, Any]]:
+    """port -> identity, driver, links, limits and the like.
+
+    Args:
+        ports: names; None: all. ask: heaters for their temperatures; otherwise no instrument is talked to.
+    """
+    return {name: _port(bench, name, bench.ports[name], ask) for name in (bench.ports if ports is None else ports)}
 
 
 def temperatures_of(bench: Any) -> dict[str, tuple[float | None, float | None, float | None, str | None]]:
@@ -30,7 +35,7 @@ def temperatures_of(bench: Any) -> dict[str, tuple[float | None, float | None, f
     return found
 
 
-def _port(bench: Any, name: str, device: Any) -> dict[str, Any]:
+def _port(bench: Any, name: str, device: Any, ask: bool) -> dict[str, Any]:
     spec, about = bench.specs[name], {"identity": device.identity}
     file = bench.file.ports.get(name)
     if file is not None:
@@ -40,7 +45,7 @@ def _port(bench: Any, name: str, device: Any) -> dict[str, Any]:
         about["shape"] = [int(size) for size in device.shape]
     about |= {"lower": _brief(spec.lower), "upper": _brief(spec.upper)}
     about |= {"lower_rule": _brief(spec.lower_rule), "upper_rule": _brief(spec.upper_rule)}
-    if callable(getattr(device, "temperature", None)):
+    if ask and callable(getattr(device, "temperature", None)):
         try:
             about["temperature_c"] = [float(value) for value in device.temperature()]
         except LabonnError as problem:

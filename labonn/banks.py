@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from labonn.channels import ChannelSpec, Floats
 from labonn.errors import LimitError, TableError
+from labonn.showing import Sheet, Shown
+from labonn.showing.tables import bank_sheet
 
 Ints = NDArray[np.integer[Any]]
 BLOCK_ROWS = 256  # of frames expanded at once to find the one that is outside the limits
 
 
-@dataclass(frozen=True)
-class Changes:
+@dataclass(frozen=True, repr=False)
+class Changes(Shown):
     """A base frame with a few channels changed in each frame: P finite differences in O(P).
 
     Attributes:
@@ -30,6 +32,9 @@ class Changes:
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.channels), len(self.base)
+
+    def _sheet(self) -> Sheet:
+        return bank_sheet(self)
 
     def rows(self, rows: Ints) -> Floats:
         """(len(rows), C) dense frames."""
@@ -61,8 +66,8 @@ class Changes:
         return Changes(self.base[start:stop], channels, values)
 
 
-@dataclass(frozen=True)
-class Dither:
+@dataclass(frozen=True, repr=False)
+class Dither(Shown):
     """A base frame with a dither of signs.
 
     Attributes:
@@ -76,6 +81,9 @@ class Dither:
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.signs), len(self.base)
+
+    def _sheet(self) -> Sheet:
+        return bank_sheet(self)
 
     def rows(self, rows: Ints) -> Floats:
         """(len(rows), C) dense frames."""

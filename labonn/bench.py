@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,10 @@ from labonn.protection import Protection
 from labonn.ramps import temperatures
 from labonn.recovery import Recovery
 from labonn.segments import Segment, segments_of
+from labonn.sharing import LinkOf
 from labonn.shots import Bank, Readings, ShotTable
+from labonn.showing import Sheet, Shown
+from labonn.showing.benches import bench_sheet
 
 Result = TypeVar("Result")
 Plan = Generator[ShotTable, Readings, Result]
@@ -43,23 +46,23 @@ class Observer(Protocol):
     def failed(self, problem: BaseException) -> None: ...
 
 
-class Bench:
+class Bench(Shown):
     """Open ports and the one way to use them: `play` a shot table, or `run` a plan of them.
 
     Attributes:
         file: the bench file. ports: name -> device. specs: name -> limits, the tightest of driver and bench file.
         clock: the bench's time. shots: how many were fired. recovery: of ports whose connection broke, and how often they came back.
-        observer: is told what is played (labonn.record), or None.
+        observer: is told what is played (labonn.record), or None. rests: how often everything was made safe.
         world: "" in the lab, else which simulated bench; calibrations belong to one (None: a tape, which may be of either).
     """
 
-    unsaved: ClassVar[tuple[str, ...]] = ("observer",)  # of checkpoints
+    unsaved: ClassVar[tuple[str, ...]] = ("observer", "rests")  # of checkpoints
 
     def __init__(self, file: BenchFile, opened: opening.Opened) -> None:
         self.file, self.ports, self.specs = file, opened.devices, opened.specs
         self.clock: Clock = opened.clock
         self.world = opened.world
-        self.shots = 0
+        self.shots, self.rests = 0, 0
         self.observer: Observer | None = None
         self._opened = opened
         self._actuators: dict[str, Actuator] = {n: d for n, d in self.ports.items() if isinstance(d, Actuator)}
@@ -79,7 +82,7 @@ class Bench:
     def open(
         cls, path: Path | str, *, dry_run: bool = False, ideal: bool = False, seed: int | None = None,
         real_time: bool = False, served: bool = False, faults: Sequence[str] = (), record: Path | None = None, replay: Path | None = None,
-        limits: Sequence[PortLimits] = (),
+        limits: Sequence[PortLimits] = (), watch: Callable[[LinkOf], LinkOf] | None = None,
     ) -> Self:  # fmt: skip
         """Open every instrument of a bench file, write its limits into it, and leave all outputs safe.
 
@@ -91,13 +94,14 @@ class Bench:
             faults: (dry run) what is to go wrong, when (labonn.faults).
             record: a new file for a tape of every exchange. replay: the tape that answers in place of instruments.
             limits: tighter ones than the file's, such as a calibration's; written into the instruments as well.
+            watch: wraps what makes links, to see what passes.
 
         Raises:
             BenchFileError, ConnectError, IdentityError, ...: what went wrong, port by port; whatever was opened is safe and closed again.
         """
         file = read(Path(path))
         simulated = opening.DryRun(ideal, seed, real_time, served, tuple(map(parse_fault, faults))) if dry_run else None
-        opened = opening.open_ports(file, simulated, record, replay)
+        opened = opening.open_ports(file, simulated, record, replay, watch)
         try:
             bench = cls(file, opened)
         except BaseException:
@@ -348,6 +352,14 @@ class Bench:
         self.ports[name].arm(**({"bursts": segment.bursts} if segment.bursts > 1 else {}))
 
     @property
+    def closed(self) -> bool:
+        """Whether it was made safe and let go of."""
+        return self._closed
+
+    def _sheet(self) -> Sheet:
+        return bench_sheet(self)
+
+    @property
     def exchanges(self) -> int:
         """Requests sent over all links so far."""
         return self._opened.exchanges
@@ -369,6 +381,7 @@ class Bench:
         Raises:
             UnknownStateError: names every port that could not be made safe.
         """
+        self.rests += 1
         self._loaded.clear()
         self._held.clear()
         self._armed.difference_update(self._actuators)

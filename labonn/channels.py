@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labonn.errors import LimitError
+from labonn.showing import Sheet, Shown
+from labonn.showing.benches import spec_sheet
 from labonn.units import format_quantity, format_range
 
 Floats = NDArray[np.floating[Any]]
@@ -44,8 +46,8 @@ def per_channel(value: ArrayLike, count: int) -> Floats:
     return array
 
 
-@dataclass(frozen=True)
-class ChannelSpec:
+@dataclass(frozen=True, repr=False)
+class ChannelSpec(Shown):
     """What the C channels of a port can do.
 
     Attributes:
@@ -75,6 +77,9 @@ class ChannelSpec:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def _sheet(self) -> Sheet:
+        return spec_sheet(self)
 
     def check(self, port: str, bank: Floats, first_row: int = 0) -> None:
         """Raise LimitError unless all of `bank` (K, C) is inside the limits; NaN and infinities are outside.

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from labonn.errors import LabonnError
+from labonn.showing import Sheet, Shown
+from labonn.showing.others import checkpoint_sheet
 from labonn.snapshots import Snapshot
 
 FOLDER = "checkpoints"
@@ -25,8 +27,8 @@ class CheckpointError(LabonnError):
     """A checkpoint cannot be read, or does not belong to what is to go on."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+@dataclass(frozen=True, repr=False)
+class Checkpoint(Shown):
     """One checkpoint as read.
 
     Attributes:
@@ -38,6 +40,9 @@ class Checkpoint:
     about: dict[str, Any]
     saved: Snapshot
     bench: Snapshot | None = None
+
+    def _sheet(self) -> Sheet:
+        return checkpoint_sheet(self)
 
     @property
     def step(self) -> int:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from labonn import idx
 from labonn.errors import DataError
+from labonn.showing import Sheet, Shown
+from labonn.showing.others import data_sheet
 
 MINI = "mini"
 SPLIT_SEED = 20210216
@@ -25,8 +27,8 @@ PATTERNS = {
 }
 
 
-@dataclass(frozen=True)
-class DataSet:
+@dataclass(frozen=True, repr=False)
+class DataSet(Shown):
     """Labelled images.
 
     Attributes:
@@ -45,6 +47,9 @@ class DataSet:
     rows: int
     cols: int
     note: str = ""
+
+    def _sheet(self) -> Sheet:
+        return data_sheet(self)
 
 
 class Sample(NamedTuple):
@@ -79,7 +84,7 @@ def _load_mini() -> DataSet:
         idx.read_pair(*(folder / f"{part}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")))  # type: ignore[arg-type]
         for part in ("train", "t10k")
     ]
-    note = "5,000 + 1,000 images of MNIST, as many of each digit, drawn at random; not the full set"
+    note = "500 + 100 images of MNIST of each digit, drawn at random"
     return _data_set(pairs[0], pairs[1], MINI, note)
 
 

@@ -9,13 +9,16 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labonn.errors import LabonnError, RecordError
-from labonn.progress import Mode, Progress
+from labonn.progress import Activity, Mode, Progress, can_draw
+from labonn.showing import Sheet, Shown
+from labonn.showing.records import folder_sheet
 from labonn.versions import versions
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 Arrays = Callable[[], Mapping[str, Any]]
 
 
-class Run:
+class Run(Shown):
     """One run's folder, `<UTC time>-<procedure>[-2…]`; nothing in it is ever overwritten by another run.
 
     Files:
@@ -75,6 +78,9 @@ class Run:
             raise LabonnError(f"--out {out}: no folder can be made there: {problem.strerror or problem}") from problem
         return run
 
+    def _sheet(self) -> Sheet:
+        return folder_sheet(self)
+
     def path(self, name: str) -> Path:
         """Where a file of that name belongs."""
         return self.folder / name
@@ -100,6 +106,19 @@ class Run:
         self.record = bench.observer = Recorder(self.folder, bench, about)
         self.record.hardware("start")
         self.record.flush()
+
+    @contextlib.contextmanager
+    def alive(self, bench: Bench) -> Iterator[None]:
+        """Show on a terminal that something is played, while no progress is shown."""
+        if self.mode != "auto" or not can_draw(sys.stderr):
+            yield
+            return
+        with Activity(self.procedure, bench.observer) as activity:
+            bench.observer = activity
+            try:
+                yield
+            finally:
+                bench.observer = activity.observer
 
     def believes(self, ids: Mapping[str, str]) -> None:
         """From now on these calibrations are believed: "port kind" -> id."""
@@ -164,11 +183,15 @@ class Run:
         """Save what `arrays()` returns as <name>.npz when the run ends, however it ends."""
         self._kept[name] = arrays
 
-    def progress(self, total_steps: int, unit: str = "epoch") -> Progress:
-        """A progress display as this run's command line wants it; what is played from now on are steps."""
+    def progress(self, total_steps: int, unit: str = "epoch", time_s: float | None = None) -> Progress:
+        """A progress display as this run's command line wants it; what is played from now on are steps.
+
+        Args:
+            total_steps: of the whole run. unit: what its epochs are called. time_s: of bench time, that end it too.
+        """
         if self.record is not None:
             self.record.part()
-        return Progress(total_steps, self.mode, title=self.procedure, unit=unit)
+        return Progress(total_steps, self.mode, title=self.procedure, unit=unit, time_s=time_s)
 
     def finish(self, result: Any = None, status: str = "finished", problem: str | None = None) -> None:
         """Write what was kept, metrics.csv and result.json, and end the record."""

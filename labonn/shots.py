@@ -10,14 +10,16 @@ import numpy as np
 from labonn.banks import Bank, Changes, Dither, Ints, arrays_of, check_shapes, dense, rows_of
 from labonn.channels import Floats
 from labonn.errors import TableError
+from labonn.showing import Sheet, Shown
+from labonn.showing.tables import table_sheet
 
 __all__ = ["Bank", "Changes", "Dither", "Ints", "Readings", "ShotTable", "dense", "outer", "rows_of"]
 
 Readings = dict[str, Floats]
 
 
-@dataclass(frozen=True)
-class ShotTable:
+@dataclass(frozen=True, repr=False)
+class ShotTable(Shown):
     """T shots: which row of its bank every actuator plays in each of them.
 
     A table takes its arrays over: they become read-only, so that what was checked is what is played.
@@ -66,6 +68,9 @@ class ShotTable:
         object.__setattr__(self, "orders", orders)
         object.__setattr__(self, "banks", banks)
         object.__setattr__(self, "shots", shots)
+
+    def _sheet(self) -> Sheet:
+        return table_sheet(self)
 
 
 def _check_order(port: str, order: Ints) -> None:

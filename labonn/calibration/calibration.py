@@ -13,6 +13,8 @@ import numpy as np
 from labonn.channels import Floats
 from labonn.errors import CalibrationError
 from labonn.shots import Ints
+from labonn.showing import Sheet, Shown
+from labonn.showing.calibrations import calibration_sheet, check_sheet, coefficient_sheet, verification_sheet
 
 Array = Any  # of any of the types that a store can hold
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -28,16 +30,19 @@ def moment(text: str) -> datetime:
     return datetime.strptime(text, TIME).replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Coefficient:
+@dataclass(frozen=True, repr=False)
+class Coefficient(Shown):
     """One coefficient of the model: (C,) values, or of any other shape that the kind of calibration needs, and their unit."""
 
     values: Array
     unit: str
 
+    def _sheet(self) -> Sheet:
+        return coefficient_sheet(self)
 
-@dataclass(frozen=True)
-class Verification:
+
+@dataclass(frozen=True, repr=False)
+class Verification(Shown):
     """What fresh points said, which were not fitted.
 
     Attributes:
@@ -52,9 +57,12 @@ class Verification:
     errors: Floats
     allowed: Floats
 
+    def _sheet(self) -> Sheet:
+        return verification_sheet(self)
 
-@dataclass(frozen=True)
-class DriftCheck:
+
+@dataclass(frozen=True, repr=False)
+class DriftCheck(Shown):
     """One small table that tells in a moment whether a calibration still holds.
 
     Attributes:
@@ -74,9 +82,12 @@ class DriftCheck:
     tolerance: Floats
     free_scale: bool = True
 
+    def _sheet(self) -> Sheet:
+        return check_sheet(self)
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Shown):
     """Measured maps of one kind, of all channels of a port; equal if their content is.
 
     Attributes:
@@ -120,6 +131,9 @@ class Calibration:
                 raise CalibrationError(f"{self.kind} of {self.port}: {name} = {text!r} is {wanted}") from None
         if self.port not in self.instruments:
             raise CalibrationError(f"{self.kind} of {self.port}: the identity of the port's own instrument is missing")
+
+    def _sheet(self) -> Sheet:
+        return calibration_sheet(self)
 
     @cached_property
     def id(self) -> str:

@@ -16,13 +16,15 @@ from labonn.calibration.calibration import Calibration
 from labonn.calibration.content import ID_DIGITS, packed, unpacked
 from labonn.calibration.index import Entry, Index, Key
 from labonn.errors import CalibrationError
+from labonn.showing import Sheet, Shown
+from labonn.showing.calibrations import store_sheet
 
 DEFAULT = "calibrations"
 SUFFIX = ".npz"
 _ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 
 
-class Store:
+class Store(Shown):
     """A folder of calibrations; any number of processes may use it at the same time.
 
     Args:
@@ -32,6 +34,9 @@ class Store:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self._index = Index(self.folder)
+
+    def _sheet(self) -> Sheet:
+        return store_sheet(self)
 
     def save(self, calibration: Calibration, use: bool = True) -> str:
         """Keep it, whole or not at all; with `use` it is the current one from now on. Its id.

@@ -26,17 +26,20 @@ from labonn.guardian.sending import Sent
 from labonn.guardian.specs import spec_of
 from labonn.opening import noted
 from labonn.shots import Readings, ShotTable
+from labonn.showing import Sheet, Shown
+from labonn.showing.benches import bench_sheet
 
 Result = TypeVar("Result")
 LATER_S, PAUSE_S = 20.0, 0.1  # how long a bench that is made ready for the next client is waited for
 END_S = 60.0  # how long is waited for a bench that is made safe after the lease was lost
 
 
-class RemoteBench:
+class RemoteBench(Shown):
     """A guardian's bench, for as long as this client has the lease. `Bench` tells what the methods do.
 
     Attributes:
-        file, ports, specs, clock, shots, world: as a Bench's. url: of the guardian. about: what it tells of itself (dry_run, pid, ...).
+        file, ports, specs, clock, shots, world, rests: as a Bench's. url: of the guardian.
+        about: what it tells of itself (dry_run, pid, ...).
         sent: what the guardian has of this client's banks.
     """
 
@@ -46,6 +49,7 @@ class RemoteBench:
         self.world: str | None = told["world"]
         self._connection, self._beats, self._session = connection, beats, told["session"]
         self.sent, self._seq, self._closed = Sent(), 0, False
+        self.rests = 0
         self._left: LeaseError | LinkClosedError | None = None
         self._sets: dict[tuple[str, str], int] = {}
         self._earlier = 0, 0
@@ -186,6 +190,14 @@ class RemoteBench:
             self._connection.send({"op": "stop", "session": self._session, "seq": self._seq})
 
     @property
+    def closed(self) -> bool:
+        """Whether the lease was given back."""
+        return self._closed
+
+    def _sheet(self) -> Sheet:
+        return bench_sheet(self, self.url)
+
+    @property
     def shots(self) -> int:
         """How many were fired."""
         return int(self.state["shots"]) + self._earlier[0]
@@ -197,6 +209,7 @@ class RemoteBench:
 
     def safe(self) -> None:
         """As Bench.safe."""
+        self.rests += 1
         try:
             self.call("make_safe", {})
         except UnknownStateError as unsafe:

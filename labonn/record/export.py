@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from labonn.errors import MissingPackageError, RecordError
+from labonn.record.datasets import xarray
 from labonn.record.reading import Record
-from labonn.record.schema import COMMANDS, READINGS
 
 KINDS = ("step", "report", "part", "end")
 
@@ -64,58 +62,20 @@ def summaries(record: Record, kind: str) -> Iterator[dict[str, Any]]:
 
 
 def to_netcdf(record: Record, path: Path) -> Path:
-    """Everything that comes step by step as one xarray data set: variables over `entry`, those of ports over `command_port` and
-    `reading_port` too, reports over `report`; settings, versions and the bench file as attributes.
+    """Everything that comes step by step, as `Record.to_xarray` has it, as one file.
 
     Raises:
         MissingPackageError: xarray or h5netcdf is not installed. RecordError: it cannot be written.
     """
+    xarray("--netcdf")
     try:
-        xarray = import_module("xarray")
         import_module("h5netcdf")
-    except ImportError as missing:
-        raise MissingPackageError(
-            f'--netcdf needs xarray and h5netcdf ({missing.name} is not installed): pip install "labonn[export]"'
-        ) from None
-    columns = record.steps()
-    coords: dict[str, Any] = {"entry": columns["entry"]}
-    variables = {name: ("entry", values) for name, values in columns.items() if name not in ("entry", "kind")}
-    for name in record.names("step"):
-        variables[f"metric_{name}"] = ("entry", record.metrics(name, kind="step")["value"])
-    for kind, names in (("command", COMMANDS), ("reading", READINGS)):
-        ports = record.names(kind)
-        if ports:
-            coords[f"{kind}_port"] = ports
-            variables |= _of_ports(record, kind, names, ports, columns["entry"])
-    reports = record.reports()
-    for name in dict.fromkeys(key for row in reports for key in row):
-        variables[f"report_{name}"] = ("report", np.array([_number(row.get(name)) for row in reports]))
-    data = xarray.Dataset(variables, coords, _attributes(record))
+    except ImportError:
+        raise MissingPackageError('--netcdf needs h5netcdf, which is not installed: pip install "labonn[export]"') from None
+    data = record.to_xarray()
     with whole(path) as part:
         data.to_netcdf(part, engine="h5netcdf")
     return path
-
-
-def _of_ports(record: Record, kind: str, names: Sequence[str], ports: Sequence[str], entries: Any) -> dict[str, Any]:
-    """(entry, port) arrays; NaN where a port had no part in a step."""
-    cubes = {name: np.full((len(entries), len(ports)), np.nan) for name in names}
-    for column, port in enumerate(ports):
-        found = (record.commands if kind == "command" else record.readings)(port)
-        rows = np.searchsorted(entries, found["entry"])
-        for name in names:
-            cubes[name][rows, column] = found[name]
-    return {f"{kind}_{name}": (("entry", f"{kind}_port"), cube) for name, cube in cubes.items()}
-
-
-def _attributes(record: Record) -> dict[str, str]:
-    last = record.sessions()[-1]
-    wanted = ("procedure", "command", "settings", "bench_file", "versions", "host", "user")
-    told = {name: last[name] if isinstance(last[name], str) else json.dumps(last[name]) for name in wanted}
-    return {**told, "status": record.status(), "hardware": json.dumps(record.hardware())}
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _cell(value: Any) -> Any:

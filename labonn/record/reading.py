@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import orjson
@@ -17,23 +17,31 @@ from labonn.record.layouts import Layout
 from labonn.record.liveness import is_written
 from labonn.record.querying import Columns, columns, connect, evenly, file_of, holes, thinned
 from labonn.record.schema import COMMANDS, READINGS
+from labonn.showing import Sheet, Shown
+from labonn.showing.records import record_sheet
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 STEPS = ("entry", "session", "kind", "step", "time", "wall_s", "bench_s", "play_s", "tables", "shots", "exchanges")
 
 
-class Record:
+class Record(Shown):
     """One run's record. What it returns are dictionaries of arrays of equal length, oldest first, without what a resumed run did again.
 
     `since` leaves out entries up to that number: a program that watches a run passes the last `entry` that it has seen.
     `points` thins to at most so many, the newest always among them.
 
+    Args:
+        briefly: it is closed in a moment: then not even a file is made beside one that nobody writes.
+
     Attributes:
         path: of the file.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, briefly: bool = False) -> None:
         self.path = file_of(path)
-        self._db = connect(self.path)
+        self._db = connect(self.path, briefly)
 
     def steps(self, points: int | None = None, since: int = 0, kind: str = "step") -> Columns:
         """When each step ended, and what it took. `kind`: "step", "report" (a row of metrics), "part" or "end" (what lies between)."""
@@ -176,6 +184,70 @@ class Record:
         reported = self._db.execute(query, (before, reports - 1)).fetchone() if reports else None
         return max(entry[0] for entry in (found, reported, (0,)) if entry is not None)
 
+    @property
+    def folder(self) -> Path:
+        """The run's."""
+        return self.path.parent
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Command line, options, seed and versions of the last session; empty if none has begun."""
+        sessions = self.sessions()
+        return dict(sessions[-1]["settings"] or {}) if sessions else {}
+
+    @property
+    def result(self) -> Any:
+        """What the procedure returned; None as long as it has not."""
+        sessions = self.sessions()
+        return sessions[-1]["result"] if sessions else None
+
+    def to_xarray(self, points: int | None = None, details: Sequence[str] = ()) -> Dataset:
+        """What came step by step as an xarray data set, as it is at this moment; also while the run is writing.
+
+        Dimension `step` has the metrics by their names, wall_s, play_s, tables, shots, exchanges, and as coordinates time, bench_s, entry
+        and session; command_min, command_mean, ... have a dimension `actuator` too, reading_min, ... one `detector`. Rows of the run's
+        metrics are report_NAME over `report`. Attributes are text: settings, versions, calibrations, bench file, hardware (JSON).
+
+        Args:
+            points: at most so many steps; metrics are then means of stretches, with NAME_low and NAME_high.
+            details: ports whose frames (frame_PORT) or histograms (histogram_PORT) are wanted too, the newest 1,000.
+
+        Raises:
+            MissingPackageError: xarray is not installed. RecordError: there is no such port.
+        """
+        from labonn.record.datasets import dataset
+
+        return dataset(self, points, details)
+
+    def cells(self, points: int | None = None) -> Iterable[Sequence[str]]:
+        """JSON of the metrics, commands and readings of every step, as the table has it."""
+        return self._entries("metrics_of, commands_of, readings_of", points, 0, "step")
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is asked in here is answered as of one moment, whatever is written meanwhile."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _sheet(self) -> Sheet:
+        from labonn.record.finding import summary
+
+        return record_sheet(self, summary(self.folder))
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a question in SQL; the package's docstring tells the tables. Nothing can be changed by it."""
+        return self._db.execute(sql, values).fetchall()
+
+    def counted(self, column: str = "entry") -> str:
+        """What to add to a WHERE of a `query`, so that entries are left out that a resumed run did again: "" or " AND ..."."""
+        return holes(self._db, column)
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
@@ -236,10 +308,10 @@ def last_words(folder: Path, started: float) -> str | None:
     return None
 
 
-def open_record(path: Path | str) -> Record:
-    """The record of a run: its folder, or the file.
+def open_record(path: Path | str, briefly: bool = False) -> Record:
+    """The record of a run: its folder, or the file; `briefly`: for a moment (Record).
 
     Raises:
         RecordError: there is none, or it is not one.
     """
-    return Record(path)
+    return Record(path, briefly)

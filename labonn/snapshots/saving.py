@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.showing import Sheet, Shown
+from labonn.showing.others import snapshot_sheet
 from labonn.snapshots.arrays import Digests, described, packed, shared
 from labonn.snapshots.names import KEPT, Names, SnapshotError, attributes, full_name, hidden, is_enum
 
@@ -24,8 +26,8 @@ Array = NDArray[Any]
 PLAIN = (type(None), bool, int, float, str)
 
 
-@dataclass
-class Snapshot:
+@dataclass(repr=False)
+class Snapshot(Shown):
     """A saved object graph.
 
     Attributes:
@@ -35,8 +37,11 @@ class Snapshot:
 
     roots: dict[str, Any]
     table: list[Any]
-    arrays: list[Array] = field(repr=False)
-    constants: list[Array] = field(default_factory=list, repr=False)
+    arrays: list[Array]
+    constants: list[Array] = field(default_factory=list)
+
+    def _sheet(self) -> Sheet:
+        return snapshot_sheet(self)
 
     @property
     def tree(self) -> dict[str, Any]:

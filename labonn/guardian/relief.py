@@ -28,24 +28,26 @@ class Relief:
         self._back, self._call = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
         self._back.bind("inproc://back")
         self._call.connect("inproc://back")
-        self._over = threading.Event()
+        self._over, self._wanted = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="relief", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._over.wait(self.AFTER_S):
-            if self._busy_s() > self.AFTER_S:
+            if self._busy_s() > self.AFTER_S and not self._wanted.is_set():
                 with self.turn:
-                    while self._busy_s() and not self._back.poll(0):
-                        self._serve(self._back)
                     while self._back.poll(0):
                         self._back.recv()
+                    while self._busy_s() and not self._wanted.is_set():
+                        self._serve(self._back)
 
     def take(self) -> None:
         """The main thread's turn again, at once."""
         if not self.turn.acquire(blocking=False):
+            self._wanted.set()  # stays, until it has it: on a busy computer it queues so late that the other would take it again
             self._call.send(b"")
             self.turn.acquire()
+            self._wanted.clear()
 
     def close(self) -> None:
         """End the thread; the turn must be free."""

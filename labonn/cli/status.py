@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labonn.cli.output import print_json
+from labonn.cli.output import print_json, print_lines
 from labonn.cli.parser import Parser
 from labonn.cli.stopping import Stopping
 from labonn.errors import LabonnError
@@ -20,27 +20,14 @@ def command(arguments: list[str], stop: Stopping) -> int:
     parser.add_argument("url", nargs="?", metavar="URL", help="of a guardian, as `labonn serve` prints it (without it: all)")
     parser.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     args = parser.parse_args(arguments)
-    from labonn.guardian.asking import status
-    from labonn.guardian.places import guardians
+    from labonn.guardian.asking import status, statuses
 
-    found = [status(args.url)] if args.url else [_status(told) for told in guardians()]
+    found = [status(args.url)] if args.url else statuses()
     if args.json:
         print_json({"guardians": found})
     else:
-        print("\n\n".join(map(_text, found)) or NONE)
+        print_lines("\n\n".join(map(_text, found) if found else [NONE]).split("\n"))
     return 0
-
-
-def _status(told: dict[str, Any]) -> dict[str, Any]:
-    """What it says, or what its file says and why it does not answer."""
-    from labonn.guardian.asking import status
-
-    if told.get("keys"):
-        return {**told, "silent": "it wants keys: labonn status 'zmq://HOST:PORT?server_key=FILE&client_key=FILE'"}
-    try:
-        return status(told["address"])
-    except LabonnError as problem:
-        return {**told, "silent": str(problem)}
 
 
 def _text(about: dict[str, Any]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from labonn.errors import LabonnError
 from labonn.guardian.connection import Connection, nonce, who
+from labonn.guardian.places import guardians
 
 SAFE_S = 120.0  # ramps take their time
 
@@ -20,6 +23,22 @@ def status(url: str) -> dict[str, Any]:
         about, _ = connection.ask_once({"op": "status"}, "status")
         found: dict[str, Any] = connection.sound(about)["status"]
         return found
+
+
+def statuses() -> list[dict[str, Any]]:
+    """How all guardians of this user on this computer are; of one that does not answer what its file tells, and "silent": why."""
+    told = guardians()
+    with ThreadPoolExecutor(max(1, len(told))) as pool:  # one that hangs must not keep the others waiting
+        return list(pool.map(_status_or_silence, told))
+
+
+def _status_or_silence(told: dict[str, Any]) -> dict[str, Any]:
+    if told.get("keys"):
+        return {**told, "silent": "it wants keys: labonn status 'zmq://HOST:PORT?server_key=FILE&client_key=FILE'"}
+    try:
+        return status(told["address"])
+    except LabonnError as problem:
+        return {**told, "silent": str(problem)}
 
 
 class BenchUrl:

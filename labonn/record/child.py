@@ -22,6 +22,7 @@ import time
 from typing import Any
 
 LOOK_S = 0.25  # from one look whether the file is still there to the next
+CLOSING_S = 1.0  # that whoever reads just now has to let go
 NAP_S, AWAKE_S = 0.001, 1.0  # looks for input once a millisecond while there is some: waking a process costs its waker far more
 
 
@@ -127,10 +128,16 @@ def stored(row: list[Any]) -> list[Any]:
 
 
 def close(db: sqlite3.Connection) -> None:
-    """Make it a file that needs no log beside it, unless somebody reads it just now."""
-    with contextlib.suppress(sqlite3.OperationalError):
-        db.execute("PRAGMA busy_timeout = 0")
-        db.execute("PRAGMA journal_mode = DELETE")
+    """Make it a file that needs no log beside it, unless somebody keeps it open: who watches a run has it open for a moment only."""
+    db.execute("PRAGMA busy_timeout = 0")
+    until_s = time.monotonic() + CLOSING_S
+    while True:
+        with contextlib.suppress(sqlite3.OperationalError):
+            db.execute("PRAGMA journal_mode = DELETE")
+            return
+        if time.monotonic() > until_s:
+            return
+        select.select([], [], [], NAP_S)
 
 
 def identity(name: str) -> tuple[int, int] | None:

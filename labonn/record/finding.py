@@ -82,7 +82,7 @@ def summary(folder: Path) -> Summary:
     settings = _json(folder / "settings.json")
     plain = Summary(run_id(folder), folder, str(settings.get("procedure", "?")), "", None, None, _stamp(folder), None)
     try:
-        with open_record(folder) as record:
+        with open_record(folder, briefly=True) as record:
             return _recorded(record, plain)
     except RecordError as problem:
         result = _json(folder / "result.json")

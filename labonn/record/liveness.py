@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 FILE = "events.log"  # which every run has; `labonn run` locks it from beginning to end
+LOOKS_S = 1.0  # in which whoever only looks (`is_written`) has let go again
 
 
 def hold(folder: Path) -> int | None:
     """Lock the run for this process, however that ends; None: it has been locked already, by whoever made the run. `os.close` lets go."""
     file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o666)
-    if _locked(file, alone=True):
-        return file
-    os.close(file)
-    return None
+    until_s = time.monotonic() + LOOKS_S
+    while not _locked(file, alone=True):
+        if not _locked(file, alone=False) or time.monotonic() > until_s:
+            os.close(file)
+            return None
+    return file
 
 
 def is_written(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from labonn.errors import RecordError
 from labonn.record.schema import BUSY_S, FILE, MAPS, VERSION, check_version
 
+BRIEF_S = 1.0  # that a reader who has others waiting waits itself
+WAL_FORMAT = b"\x02\x02"  # bytes 18 and 19 of the file, https://www.sqlite.org/fileformat.html
 Columns = dict[str, NDArray[Any]]
 INTEGERS = {"entry", "session", "step", "tables", "shots", "exchanges", "rows", "bad", "saturated"}
 TEXTS = {"kind"}
@@ -32,17 +35,21 @@ def file_of(path: Path | str) -> Path:
     return file
 
 
-def connect(file: Path) -> sqlite3.Connection:
+def connect(file: Path, briefly: bool = False) -> sqlite3.Connection:
     """A connection that can change nothing, and does not disturb whoever writes.
+
+    Args:
+        briefly: for a moment only: no file is made beside a record that nobody writes, and what begins to be written meanwhile is not seen.
 
     Raises:
         RecordError: it cannot be read, or is something else.
     """
     problem: sqlite3.Error | None = None
     alone = "" if file.with_name(f"{file.name}-wal").exists() else "&immutable=1"  # where a reader can make no index, it needs none
-    for mode in dict.fromkeys(("", alone)):
+    modes = (alone, "") if briefly and _has_log(file) else ("", alone)
+    for mode in dict.fromkeys(modes):
         uri = f"file:{quote(str(file.absolute()))}?mode=ro{mode}"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(uri, uri=True, timeout=BRIEF_S if briefly else BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             if check_version(db) < VERSION:
                 db.executescript(MAPS.replace("CREATE TABLE", "CREATE TEMPORARY TABLE"))  # empty ones
@@ -52,6 +59,13 @@ def connect(file: Path) -> sqlite3.Connection:
         else:
             return db
     raise RecordError(f"{file}: {problem}") from problem
+
+
+def _has_log(file: Path) -> bool:
+    """Whether it is written by way of a log, or was left so by whoever died writing."""
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        return opened.read(20)[18:20] == WAL_FORMAT
+    return False
 
 
 def holes(db: sqlite3.Connection, column: str = "entry") -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from labonn.channels import Floats
 from labonn.figures import ACCURACY, LOSS
+from labonn.plotting.confusion import counts_of, draw_confusion
+from labonn.plotting.parameters import draw_histogram
 from labonn.shots import Ints
 
 
@@ -30,8 +32,11 @@ def chip_figure(
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     _curves(left, metrics)
-    _confusion(figure, middle, outputs, labels)
-    _histogram(right, couplers, limit)
+    counts = counts_of(outputs, labels)
+    draw_confusion(middle, counts)
+    middle.set_title(f"Test images: {100 * float(np.trace(counts)) / max(len(labels), 1):.1f} % right")
+    draw_histogram(right, couplers, limit)
+    right.set_title(f"Couplers: mean |theta| {float(np.mean(np.abs(couplers))):.3f} rad")
     figure.savefig(path)
 
 
@@ -51,33 +56,3 @@ def _curves(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
         per_epoch = metrics[-1]["epoch"] / evaluations[-1]
         above = axes.secondary_xaxis("top", functions=(lambda x: x * per_epoch, lambda x: x / per_epoch))
         above.set_xlabel("epochs")
-
-
-def _confusion(figure: Any, axes: Any, outputs: Floats, labels: Ints) -> None:
-    classes = outputs.shape[1]
-    found = outputs.argmax(axis=1)
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (labels, found), 1)
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for row, column in np.ndindex(classes, classes):
-        if shares[row, column] >= 0.5:
-            colour = "white" if shares[row, column] > 55 else "#333333"
-            axes.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=7, color=colour)
-    axes.set(title=f"Test images: {100 * float(np.mean(found == labels)):.1f} % right", xlabel="read as", ylabel="digit")
-    axes.set_xticks(range(classes))
-    axes.set_yticks(range(classes))
-    figure.colorbar(image, ax=axes, shrink=0.8, label="% of the digit")
-
-
-def _histogram(axes: Any, couplers: Floats, limit: tuple[float, float]) -> None:
-    reach = min(max(abs(limit[0]), abs(limit[1])), 1.1 * float(np.abs(couplers).max()))
-    axes.hist(couplers, bins=np.linspace(-reach, reach, 61), color="#4c8fbf")
-    for edge in limit:
-        if abs(edge) <= 1.01 * reach:
-            axes.axvline(edge, color="#222222", lw=1, ls=":")
-    axes.set_yscale("log" if np.mean(np.abs(couplers) > 0.99 * reach) > 0.02 else "linear")
-    mean = float(np.mean(np.abs(couplers)))
-    axes.set(title=f"Couplers: mean |theta| {mean:.3f} rad", xlabel="theta (rad)", ylabel="couplers")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

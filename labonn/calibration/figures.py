@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from labonn.calibration.calibration import Calibration
 from labonn.calibration.measuring import Outcome
 from labonn.channels import Floats
-from labonn.units import format_quantity, parse_quantity
+from labonn.plotting.axes import prefixed
+from labonn.units import format_quantity
 
 DATA, FIT, FRESH, BAD = "#4c8fbf", "#222222", "#c2571a", "#b3261e"
 FEW = 6  # channels up to which all are shown
@@ -112,7 +113,7 @@ def _told(outcome: Outcome, calibration: Calibration, c: int) -> str:
 def _residuals(axes: Any, outcome: Outcome, c: int) -> None:
     allowed = float(outcome.verification.allowed[c])
     reach = float(np.nanmax(np.abs(outcome.residuals[c]) + outcome.errors[c], initial=0.0))
-    size, unit = _prefix(reach, outcome.unit)
+    size, unit = prefixed(reach, outcome.unit)
     axes.axhline(0, color=FIT, lw=0.8)
     for edge in (-allowed, allowed):
         axes.axhline(edge * size, color=BAD, lw=0.8, ls=":")
@@ -123,14 +124,6 @@ def _residuals(axes: Any, outcome: Outcome, c: int) -> None:
     axes.text(0.02, 0.97, f"{unit}; allowed {format_quantity(allowed, outcome.unit, 3)}", transform=axes.transAxes, va="top", fontsize=7)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-
-
-def _prefix(value: float, unit: str) -> tuple[float, str]:
-    """(factor, unit with prefix) that make such values readable."""
-    if not 0 < value < np.inf:
-        return 1.0, unit
-    prefix = format_quantity(value, unit, 3).partition(" ")[2]
-    return 1 / parse_quantity(f"1 {prefix}", unit), prefix
 
 
 def _overview(figure: Any, outcome: Outcome, calibration: Calibration) -> None:

@@ -83,6 +83,8 @@ def test_the_best_epoch_is_the_one_that_is_kept_and_tested(train: Callable[..., 
         assert weights["best1"].shape == (12, 100)
         assert weights["best2"].shape == (2, 12)
         hits = np.mean(test["outputs"].argmax(axis=1) == test["labels"])
+        assert test["neuron_shares"].shape == (1, len(test["neuron_edges"]) - 1)
+        assert 99 < test["neuron_shares"].sum() <= 100  # per cent of the inputs, but for a few outside
     assert result["result"]["test_accuracy"] == pytest.approx(hits)
 
 

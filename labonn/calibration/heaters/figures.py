@@ -8,8 +8,9 @@ from typing import Any, cast
 import numpy as np
 
 from labonn.calibration.calibration import Calibration
-from labonn.calibration.figures import BAD, DATA, FIT, FRESH, _map, _prefix, _title, _worst
+from labonn.calibration.figures import BAD, DATA, FIT, FRESH, _map, _title, _worst
 from labonn.calibration.heaters.measuring import BankOutcome
+from labonn.plotting.axes import prefixed
 from labonn.units import format_quantity
 
 SHOWN = 4
@@ -127,7 +128,7 @@ def _residuals(axes: Any, bank: BankOutcome, calibration: Calibration, c: int) -
         return
     allowed, residuals, errors = float(outcome.verification.allowed[c]), outcome.residuals[c], outcome.errors[c]
     reach = float(np.nanmax(np.abs(residuals) + errors, initial=0.0))
-    size, unit = _prefix(reach, outcome.unit)
+    size, unit = prefixed(reach, outcome.unit)
     axes.axhline(0, color=FIT, lw=0.8)
     for edge in (-allowed, allowed):
         axes.axhline(edge * size, color=BAD, lw=0.8, ls=":")

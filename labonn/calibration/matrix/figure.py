@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from labonn.calibration.calibration import Calibration
-from labonn.calibration.figures import BAD, DATA, FIT, FRESH, _prefix
+from labonn.calibration.figures import BAD, DATA, FIT, FRESH
 from labonn.calibration.matrix.measuring import MatrixOutcome
 from labonn.calibration.matrix.sweep import MatrixSweep
+from labonn.plotting.axes import prefixed
 from labonn.units import format_quantity
 
 MANY = 20_000  # points of a scatter plot
@@ -89,7 +90,7 @@ def _gains(axes: Any, found: MatrixOutcome, good: Any) -> None:
 def _fresh(axes: Any, found: MatrixOutcome, good: Any) -> None:
     outcome = found.outcome
     y, left = outcome.fresh.y[good], outcome.residuals[good]
-    size, unit = _prefix(float(np.abs(left).max(initial=0.0)), outcome.unit)
+    size, unit = prefixed(float(np.abs(left).max(initial=0.0)), outcome.unit)
     axes.plot(y.ravel(), size * left.ravel(), "D", ms=2.2, mfc="none", mew=0.6, color=FRESH, alpha=0.6, rasterized=True)
     axes.axhline(0, color=FIT, lw=0.8)
     allowed = float(np.median(outcome.verification.allowed[good])) if good.any() else 0.0

@@ -8,10 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from labonn.calibration.calibration import Calibration
-from labonn.calibration.figures import BAD, DATA, FIT, FRESH, _map, _prefix, _title, _worst
+from labonn.calibration.figures import BAD, DATA, FIT, FRESH, _map, _title, _worst
 from labonn.calibration.measuring import Outcome
 from labonn.calibration.settling.model import TAUS
 from labonn.channels import Floats
+from labonn.plotting.axes import prefixed
 from labonn.units import format_quantity
 
 RISE, FALL = DATA, FRESH
@@ -38,7 +39,7 @@ def settling_figure(outcome: Outcome, calibration: Calibration, path: Path) -> N
     which = _worst(outcome)[:SHOWN]
     below.suptitle("channels whose fresh samples are furthest off, by what is allowed", fontsize=9)
     panels = below.subplots(2, len(which), height_ratios=(2.2, 1), sharex="col", squeeze=False)
-    size, unit = _prefix(float(outcome.points.x.max()), "s")
+    size, unit = prefixed(float(outcome.points.x.max()), "s")
     for column, c in enumerate(which):
         _steps(panels[0, column], outcome, calibration, int(c), size)
         _residuals(panels[1, column], outcome, int(c), size)
@@ -53,7 +54,7 @@ def _times(axes: Any, calibration: Calibration, what: str) -> None:
     """Histograms, of rises and falls where there are both."""
     ways = ((f"{what}_rise", RISE), (f"{what}_fall", FALL)) if what != "wait" else (("wait", "#7fb36b"),)
     known = [np.asarray(calibration.values(name)) for name, _ in ways]
-    size, unit = _prefix(max(float(np.nanmax(np.abs(values), initial=0.0)) for values in known), "s")
+    size, unit = prefixed(max(float(np.nanmax(np.abs(values), initial=0.0)) for values in known), "s")
     for (name, colour), values in zip(ways, known, strict=True):
         values = values[np.isfinite(values)] * size
         middle = f"{np.median(values):.3g} {unit}" if values.size else "none"
@@ -92,7 +93,7 @@ def _steps(axes: Any, outcome: Outcome, calibration: Calibration, c: int, size: 
 def _residuals(axes: Any, outcome: Outcome, c: int, size: float) -> None:
     allowed, residuals, errors = float(outcome.verification.allowed[c]), outcome.residuals[c], outcome.errors[c]
     reach = float(np.nanmax(np.abs(residuals) + errors, initial=0.0))
-    scale, unit = _prefix(reach, outcome.unit)
+    scale, unit = prefixed(reach, outcome.unit)
     axes.axhline(0, color=FIT, lw=0.8)
     for edge in (-allowed, allowed):
         axes.axhline(edge * scale, color=BAD, lw=0.8, ls=":")

@@ -178,6 +178,16 @@ class ChipTraining:
         """Whether the steps are done, or the time is up."""
         return self.grown.steps >= self.settings.steps or self._spent() >= 1
 
+    @property
+    def time_s(self) -> float | None:
+        """Seconds of bench time that there are; None if there is no limit."""
+        return self._time_s or None
+
+    @property
+    def spent_s(self) -> float | None:
+        """Seconds of them that are gone."""
+        return self._clock() - self.began_s if self._time_s else None
+
     def _spent(self) -> float:
         """Share of the time that is gone; 0 if there is no limit."""
         return (self._clock() - self.began_s) / self._time_s if self._time_s else 0.0

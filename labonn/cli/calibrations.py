@@ -19,14 +19,14 @@ def command(arguments: list[str], stop: Stopping) -> int:
     """`list`, `show`, `diff`, `use` or `rollback`."""
     args = _parser().parse_args(arguments)
     from labonn.calibration import Store
-    from labonn.cli.output import print_json
+    from labonn.cli.output import print_json, print_lines
 
     store = Store(args.calibrations)
     lines, values = {"list": _list, "show": _show, "diff": _diff, "use": _use, "rollback": _rollback}[args.command](store, args)
     if args.json:
         print_json(values)
     else:
-        print("\n".join(lines))
+        print_lines(lines)
     return 0
 
 
@@ -75,7 +75,7 @@ def _list(store: Store, args: Any) -> tuple[list[str], dict[str, Any]]:
         good = f"{len(one.channels) - len(one.excluded)}/{len(one.channels)}"
         where = f"{one.instruments[one.port]}" + (f" ({one.world})" if one.world else "")
         mark = "*" if one.id in current else " "
-        lines.append(f"{mark} {one.id}  {one.time}  {one.port + ' ' + one.kind:<24}  {good:>9}  {where}")
+        lines += [f"{mark} {one.id}  {one.time}  {one.port + ' ' + one.kind:<24}  {good:>11}", f"    {where}"]
     lines += [f"! {problem}" for problem in damaged]
     values = [{**_about(one), "current": one.id in current} for one in found]
     return lines or [f"{store.folder}: there are no calibrations"], {"calibrations": values, "damaged": damaged}
@@ -102,12 +102,17 @@ def _show(store: Store, args: Any) -> tuple[list[str], dict[str, Any]]:
     rows.append(("verified", f"{seen.points} fresh points a channel, {off}"))
     rows += [(f"left out {channel}", words) for channel, words in one.excluded.items()]
     rows += [(f"{port} is", identity) for port, identity in one.instruments.items()]
-    rows += [(name, str(value)) for name, value in one.conditions.items()]
+    rows += [(name, _short(value)) for name, value in one.conditions.items()]
     rows.append(("measured on", one.world or "instruments"))
     rows += [("expires", one.expires or "never"), ("drift check", _check(one)), *(("made with", parent) for parent in one.parents)]
     width = max(len(name) for name, _ in rows)
     lines = [f"{one.title}, {one.model} version {one.version}", *(f"{name:<{width}}  {told}" for name, told in rows)]
     return lines, {**_about(one), **_values(one)}
+
+
+def _short(value: Any) -> str:
+    numbers = isinstance(value, (list, tuple)) and all(isinstance(item, float) for item in value)
+    return ", ".join(f"{item:.5g}" for item in value) if numbers else str(value)
 
 
 def _check(calibration: Calibration) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labonn.cli.output import print_json, print_lines
 from labonn.cli.parser import Parser
 from labonn.cli.stopping import Stopping
 from labonn.errors import DataError
@@ -37,11 +38,15 @@ def command(arguments: list[str], stop: Stopping) -> int:
     show = commands.add_parser("show", help="count and draw what a data set holds")
     show.problem = DataError
     show.add_argument("source", metavar="mini | DIR", help="the set in the package, or a folder of IDX files")
+    for one in (fetch, show):
+        one.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     args = parser.parse_args(arguments)
-    return _fetch(args.name, args.split, args.to, args.mirror) if args.command == "fetch" else _show(args.source)
+    if args.command == "fetch":
+        return _fetch(args.name, args.split, args.to, args.mirror, args.json)
+    return _show(args.source, args.json)
 
 
-def _fetch(name: str, split: str, to: Path | None, mirrors: list[str] | None) -> int:
+def _fetch(name: str, split: str, to: Path | None, mirrors: list[str] | None, json: bool) -> int:
     from labonn import published
     from labonn.data import load
     from labonn.downloads import fetch
@@ -52,8 +57,19 @@ def _fetch(name: str, split: str, to: Path | None, mirrors: list[str] | None) ->
         fetched = fetch(full, target, mirrors, report, published.SETS)
     data = load(target)
     what = f"{len(fetched)} files fetched and checked" if fetched else "everything was there and is right"
-    print(f"{target}: {what}; {_counts(data)}\nuse it with --data {target}")
+    if json:
+        print_json({"folder": target, "fetched": fetched, **_about(data)})
+    else:
+        print_lines([f"{target}: {what}", _counts(data), f"use it with --data {target}"])
     return 0
+
+
+def _about(data: DataSet) -> dict[str, Any]:
+    import numpy as np
+
+    parts = {"training": data.train_labels, "test": data.test_labels}
+    counts = {what: np.bincount(labels, minlength=data.classes).tolist() for what, labels in parts.items()}
+    return {"name": data.name, "note": data.note, "shape": [data.rows, data.cols], "classes": data.classes, "images_a_class": counts}
 
 
 @contextlib.contextmanager
@@ -87,19 +103,18 @@ def _counts(data: DataSet) -> str:
     return f"{images} of {data.rows} x {data.cols}, {data.classes} classes"
 
 
-def _show(source: str) -> int:
-    import numpy as np
-
+def _show(source: str, json: bool) -> int:
     from labonn.data import load
 
     data = load(source)
-    print(f"{data.name}: {_counts(data)}")
-    if data.note:
-        print(f"note: {data.note}")
-    for what, labels in (("training", data.train_labels), ("test", data.test_labels)):
-        counts = np.bincount(labels, minlength=data.classes)
-        each = ", ".join(f"{count:,}" for count in counts) if data.classes <= 10 else f"{counts.min():,} to {counts.max():,}"
-        print(f"{what} images a class: {each}")
+    about = _about(data)
+    if json:
+        print_json(about)
+        return 0
+    print_lines([f"{data.name}: {_counts(data)}", *([f"note: {data.note}"] if data.note else [])])
+    for what, counts in about["images_a_class"].items():
+        each = ", ".join(f"{count:,}" for count in counts) if data.classes <= 10 else f"{min(counts):,} to {max(counts):,}"
+        print_lines([f"{what} images a class: {each}"])
     images = data.train_images[:EXAMPLES].reshape(-1, data.rows, data.cols)
     pictures = [_picture(image) for image in (images.swapaxes(1, 2) if "transposed" in data.note else images)]
     print("\n" + "\n".join("  ".join(row) for row in zip(*pictures, strict=True)))

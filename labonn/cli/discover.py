@@ -35,14 +35,14 @@ def command(arguments: list[str], stop: Stopping) -> int:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():
             raise LabonnError(f"{address!r}: HOST:PORT is wanted")
-    from labonn.cli.output import print_json
+    from labonn.cli.output import print_json, print_lines
     from labonn.discovering import discover
 
     found = discover(args.probe, args.serial, args.tcp, args.zmq, args.visa)
     if args.json:
         print_json({"instruments": [dataclasses.asdict(one) for one in found]})
     else:
-        print("\n\n".join(map(_text, found)) or NOTHING)
+        print_lines(["\n\n".join(map(_text, found))] if found else [NOTHING])
     return 0
 
 

@@ -26,7 +26,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
     parser.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     args = parser.parse_args(arguments)
     if args.commands:
-        return _commands(args.instrument)
+        return _commands(args.instrument, args.json)
     rows = [_row(name) for name in args.instrument or sorted({*registered("labonn.drivers"), *registered("labonn.emulators")})]
     found = [row for row in rows if "error" not in row]
     if args.json:
@@ -39,14 +39,18 @@ def command(arguments: list[str], stop: Stopping) -> int:
     return 2 if len(found) < len(rows) else 0
 
 
-def _commands(names: list[str]) -> int:
+def _commands(names: list[str], json: bool) -> int:
     """The emulators' own documents: a table of the manual's commands each."""
+    from labonn.cli.output import print_json, print_lines
     from labonn.registry import load
 
     if not names:
         raise LabonnError("labonn instruments --commands: of which instruments? `labonn instruments` lists them")
     documents = [(sys.modules[load("labonn.emulators", name).__module__].__doc__ or "").strip() for name in names]
-    print("\n\n".join(documents))
+    if json:
+        print_json({"instruments": [{"name": name, "commands": text} for name, text in zip(names, documents, strict=True)]})
+    else:
+        print_lines("\n\n".join(documents).split("\n"))
     return 0
 
 
@@ -80,11 +84,14 @@ def _short(value: Any) -> str:
 
 
 def _text(row: dict[str, Any]) -> str:
-    lines = [row["name"], *textwrap.wrap(row["summary"], 76, initial_indent="  ", subsequent_indent="  ")]
+    from labonn.cli.output import columns
+
+    width = columns()
+    lines = [row["name"], *textwrap.wrap(row["summary"], width, initial_indent="  ", subsequent_indent="  ")]
     if "kind" in row:
         counted = f"channels by `{row['channels']}`" if row["channels"] else "channels as the instrument has"
         emulator = "with emulator" if row["emulator"] else "no emulator"
         lines.append(f"    {row['kind']}, {row['transport']}, {counted}, {emulator}")
         options = ", ".join(f"{option['option']} ({option['default']})" for option in row["options"])
-        lines += textwrap.wrap(f"options: {options}", 76, initial_indent="    ", subsequent_indent="        ")
+        lines += textwrap.wrap(f"options: {options}", width, initial_indent="    ", subsequent_indent="        ")
     return "\n".join(lines)

@@ -12,10 +12,12 @@ from labonn.errors import LabonnError
 EPILOG = """on the computer of the bench:
   labonn keys new server
   labonn keys allow laptop.key
-  labonn serve bench.toml --bind tcp://0.0.0.0:5555 --keys ~/.config/labonn/keys
+  labonn serve bench.toml --bind tcp://0.0.0.0:5555 \\
+    --keys ~/.config/labonn/keys
 on the other, with server.key from there:
   labonn keys new laptop
-  labonn run … --bench 'zmq://HOST:5555?server_key=server.key&client_key=~/.config/labonn/keys/laptop.key_secret'
+  labonn run … --bench 'zmq://HOST:5555?server_key=server.key&client_key=KEY'
+where KEY is ~/.config/labonn/keys/laptop.key_secret.
 Files that end in .key may be shown to anybody; those that end in .key_secret stay where they are."""
 
 

@@ -43,12 +43,16 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _text(row: dict[str, Any]) -> str:
-    lines = [row["name"], *textwrap.wrap(row["summary"], 76, initial_indent="  ", subsequent_indent="  ")]
+    from labonn.cli.output import columns
+
+    width = columns()
+    lines = [row["name"], *textwrap.wrap(row["summary"], width, initial_indent="  ", subsequent_indent="  ")]
     for option in row["options"]:
         choices = f" ({' | '.join(map(str, option.choices))})" if option.choices else ""
-        told = option.default is None or "default" in option.help
-        default = "" if told else f" [{_words(option.default)}]"
-        lines += textwrap.wrap(f"{option.option}{default}{choices}  {option.help}", 76, initial_indent="    ", subsequent_indent="        ")
+        said = option.default is None or "default" in option.help
+        default = "" if said else f" [{_words(option.default)}]"
+        told = f"{option.option}{default}{choices}  {option.help}"
+        lines += textwrap.wrap(told, width, initial_indent="    ", subsequent_indent="        ")
     return "\n".join(lines)
 
 

@@ -42,15 +42,18 @@ def _parser() -> Parser:
     helps = {
         "list": "all runs, the newest first",
         "show": "one run: settings, instruments, metrics, events, errors",
-        "export": "the record of one run as CSV tables, or as a netCDF file",
+        "export": "the record of one run as CSV tables, a netCDF file, or event files for TensorBoard",
     }
     listing, showing, exporting = (actions.add_parser(name, parents=[common], help=told, description=told) for name, told in helps.items())
-    for one in (listing, showing):
+    for one in (listing, showing, exporting):
         one.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     for one in (showing, exporting):
         one.add_argument("run", metavar="RUN", help=RUN)
     exporting.add_argument("--csv", type=Path, metavar="DIR", help="a folder for one file a table")
     exporting.add_argument("--netcdf", type=Path, metavar="FILE", help='one netCDF file; needs pip install "labonn[export]"')
+    board = 'event files for TensorBoard, in a folder of the run\'s name in DIR; needs pip install "labonn[tensorboard]"'
+    exporting.add_argument("--tensorboard", type=Path, metavar="DIR", help=board)
+    exporting.add_argument("--follow", action="store_true", help="(tensorboard) go on until a run that is under way has ended")
     return parser
 
 
@@ -86,16 +89,27 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
+    from labonn.cli.output import print_json
     from labonn.record import open_record
     from labonn.record.export import to_csv, to_netcdf
     from labonn.record.finding import find
 
-    if args.csv is None and args.netcdf is None:
-        raise LabonnError("--csv DIR or --netcdf FILE is wanted; see labonn runs export --help")
+    if args.csv is None and args.netcdf is None and args.tensorboard is None:
+        raise LabonnError("--csv DIR, --netcdf FILE or --tensorboard DIR is wanted; see labonn runs export --help")
+    if args.follow and args.tensorboard is None:
+        raise LabonnError("--follow is about event files; it needs --tensorboard DIR")
     with open_record(find(args.run, args.out)) as record:
         written = [] if args.csv is None else to_csv(record, args.csv)
         written += [] if args.netcdf is None else [to_netcdf(record, args.netcdf)]
-    print("\n".join(map(str, written)))
+        if args.tensorboard is not None:
+            from labonn.clock import RealClock
+            from labonn.record.event_files import export, follow
+
+            written.append(follow(record, args.tensorboard, RealClock()) if args.follow else export(record, args.tensorboard))
+    if args.json:
+        print_json({"files": written})
+    else:
+        print("\n".join(map(str, written)))
 
 
 def _plain(one: Summary) -> dict[str, Any]:

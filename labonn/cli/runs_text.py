@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from labonn.cli.output import duration
+from labonn.cli.output import columns, duration, folded, paint
+from labonn.progress.words import clock
 from labonn.record.finding import Summary
 
-WIDTH = 80
 SHOWN_ROWS, SHOWN_EVENTS = 12, 10
-WIDTHS = {"run": -18, "procedure": -17, "status": -11, "steps": 8, "best": 9, "took": 9}  # below 0: to the left
+HEADINGS = ("run", "procedure", "status", "steps", "best", "took")
+LEFT, CUT, STATUS = 3, 1, 2  # columns that are flush left; the one that is cut where there is no room; the one in colours
+STATUS_COLOURS = {"running": "green", "failed": "red", "died": "red"}
+LEVEL_COLOURS = {"warning": "yellow", "error": "red"}
 
 
 def listing(found: Sequence[Summary]) -> str:
     """A line a run."""
-    return "\n".join(_line(row) for row in (list(WIDTHS), *map(_row, found)))
+    rows = [HEADINGS, *map(_row, found)]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    widths[CUT] -= max(0, sum(widths) + len(widths) - 1 - columns())
+    return "\n".join(_line(row, widths) for row in rows)
 
 
-def _row(one: Summary) -> list[str]:
+def _row(one: Summary) -> tuple[str, ...]:
     steps = "-" if one.steps is None else f"{one.steps:,}"
-    return [one.id, one.procedure, one.status, steps, _best(one), "-" if one.took_s is None else duration(one.took_s)]
+    return one.id, one.procedure, one.status, steps, _best(one), "-" if one.took_s is None else clock(one.took_s)
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     placed = []
-    for cell, width in zip(cells, WIDTHS.values(), strict=True):
-        fitted = cell if len(cell) <= abs(width) else f"{cell[: abs(width) - 1]}…"
-        placed.append(fitted.rjust(width) if width > 0 else fitted.ljust(-width))
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        fitted = cell if len(cell) <= width else f"{cell[: width - 1]}…"
+        whole = fitted.ljust(width) if place < LEFT else fitted.rjust(width)
+        placed.append(paint(whole, STATUS_COLOURS.get(cell) if place == STATUS else None))
     return " ".join(placed).rstrip()
 
 
@@ -69,7 +75,9 @@ def _head(one: Summary, about: Mapping[str, Any]) -> str:
     lines.append(f"versions  {', '.join(f'{name} {version}' for name, version in (first['versions'] or {}).items())}")
     believed = about["sessions"][-1]["calibrations"] or {}
     lines += [f"believed  {', '.join(f'{what} {id}' for what, id in believed.items())}"] if believed else []
-    return "\n".join(_wrapped(line, " " * 10) for line in lines)
+    first_rows, *rest = (folded(line, hang=10) for line in lines)
+    first_rows[0] = first_rows[0].replace(f": {one.status}", f": {paint(one.status, STATUS_COLOURS.get(one.status))}", 1)
+    return "\n".join([*first_rows, *(row for rows in rest for row in rows)])
 
 
 def _instrument(port: str, about: Mapping[str, Any]) -> str:
@@ -93,11 +101,14 @@ def _when(seconds: float, form: str) -> str:
 
 
 def _titled(title: str, lines: Sequence[str]) -> str:
-    return "\n".join([title, *(_wrapped(f"  {line}", "    ") for line in lines)]) if lines else ""
+    return "\n".join([title, *(row for line in lines for row in _painted(folded(f"  {line}", hang=4)))]) if lines else ""
 
 
-def _wrapped(line: str, indent: str) -> str:
-    return "\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False)) or line
+def _painted(rows: list[str]) -> list[str]:
+    """The level of an event in its colour."""
+    for level, colour in LEVEL_COLOURS.items():
+        rows[0] = rows[0].replace(f" {level}: ", f" {paint(level, colour)}: ", 1)
+    return rows
 
 
 def _of_steps(metrics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -120,7 +131,7 @@ def metrics_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of numbers under headings of a word a line; as many columns as fit, the others named."""
     if not rows:
         return ""
-    few, shown, rest, left = thin(rows, SHOWN_ROWS), [], [], WIDTH
+    few, shown, rest, left = thin(rows, SHOWN_ROWS), [], [], columns()
     for name in dict.fromkeys(name for row in rows for name in row):
         words, cells = name.split("_"), [_number(row.get(name)) for row in few]
         width = 2 + max(map(len, (*words, *cells)))
@@ -130,10 +141,10 @@ def metrics_table(rows: Sequence[Mapping[str, Any]]) -> str:
         else:
             rest.append(name)
     height = max(len(words) for words, _, _ in shown)
-    columns = [[cell.rjust(width) for cell in (*[""] * (height - len(words)), *words, *cells)] for words, cells, width in shown]
+    placed = [[cell.rjust(width) for cell in (*[""] * (height - len(words)), *words, *cells)] for words, cells, width in shown]
     told = f", {len(few)} of {len(rows):,} rows" if len(few) < len(rows) else ""
     more = f" (--json has {', '.join(rest)} too)" if rest else ""
-    return "\n".join([f"metrics{told}{more}", *("".join(line).rstrip() for line in zip(*columns, strict=True))])
+    return "\n".join([*folded(f"metrics{told}{more}"), *("".join(line).rstrip() for line in zip(*placed, strict=True))])
 
 
 def _number(value: Any) -> str:

@@ -1,11 +1,9 @@
-"""A run's folder, its progress display and its figure."""
+"""A run's folder and its figure."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import pytest
 
 from labonn.errors import LabonnError, RecordError
 from labonn.figures import training_figure
-from labonn.progress import Progress
 from labonn.runs import Run, plain
 
 
@@ -136,72 +133,6 @@ def test_plain_values_of_arrays_dataclasses_and_infinities() -> None:
 
     value = {1: Inner(Path("a/b"), np.array([[1.5, np.nan]])), "n": np.int64(3), "b": np.bool_(True), "t": (1, None, "x")}
     assert plain(value) == {"1": {"path": "a/b", "numbers": [[1.5, None]]}, "n": 3, "b": True, "t": [1, None, "x"]}
-
-
-def test_plain_progress_is_one_line_an_epoch_with_all_numbers() -> None:
-    out = io.StringIO()
-    with Progress(20, stream=out, title="train") as progress:
-        for step in range(1, 21):
-            progress.update(step, step * 64, loss=1 / step, accuracy=0.1 if step < 20 else 0.9, epoch=1 + (step - 1) // 10)
-    first, second = out.getvalue().splitlines()
-    assert first.startswith("train: epoch 1, step 10/20, loss 0.1, accuracy 10.0 %, ")
-    assert first.endswith("shots/s, 0:00 left")
-    assert second.startswith("train: epoch 2, step 20/20, loss 0.05, accuracy 90.0 %, ")
-
-
-def test_time_left_and_rate_follow_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("labonn.progress.time.monotonic", lambda: now[0])
-    out = io.StringIO()
-    with Progress(1000, stream=out) as progress:
-        now[0] = 110.0
-        progress.update(10, 25_000, loss=0.5, epoch=1)
-    assert "2.5k shots/s" in out.getvalue()
-    now[0], out = 0.0, io.StringIO()
-    with Progress(1000, stream=out) as progress:
-        progress.update(1, 1, epoch=1)
-        now[0] = 10.0
-        progress.update(10, 1, epoch=1)
-    assert out.getvalue().endswith("16:30 left\n")
-
-
-def test_quiet_progress_says_nothing_and_an_unused_one_neither() -> None:
-    out = io.StringIO()
-    with Progress(5, "quiet", out) as progress:
-        progress.update(1, 1, epoch=1)
-        progress.update(2, 2, epoch=2)
-    with Progress(5, "plain", out):
-        pass
-    assert out.getvalue() == ""
-
-
-def test_live_progress_draws_a_bar_and_survives_an_exception() -> None:
-    out = io.StringIO()
-
-    def interrupted() -> None:
-        with Progress(10, "live", out) as progress:
-            progress.update(5, 320, loss=0.25, accuracy=0.5, epoch=1)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    last = out.getvalue().splitlines()[-1]
-    assert "epoch 1, loss 0.25, accuracy 50.0 %, " in last
-    assert last.rstrip().endswith("shots/s")
-    assert len(last) <= 80
-
-
-def test_a_step_costs_less_than_20_microseconds() -> None:
-    costs = []
-    for mode in ("live", "plain"):
-        with Progress(10**6, mode, io.StringIO()) as progress:
-            progress.update(1, 64, loss=0.5, accuracy=0.5, epoch=1)
-            for _ in range(5):
-                start = time.perf_counter()
-                for step in range(2000):
-                    progress.update(step, 64 * step, loss=0.5, accuracy=0.5, epoch=1)
-                costs.append((time.perf_counter() - start) / 2000)
-    assert np.median(costs) < 20e-6
 
 
 ROWS = [{"epoch": e, "train_loss": 1 / e, "validation_accuracy": 0.9 - (e - 3) ** 2 / 100} for e in range(1, 6)]

@@ -110,7 +110,7 @@ def test_a_run_of_100_000_steps_is_listed_in_well_under_a_second(long_run: Path,
     assert (one.steps, one.status, one.best, one.took_s) == (STEPS, "finished", ("validation_accuracy", pytest.approx(0.9)), 500)
     assert took(lambda: summary(long_run)) < 0.3
     assert took(lambda: main(["runs", "list", "--out", str(long_run.parent)])) < 0.6
-    assert "100,000    90.0 %" in capsys.readouterr().out
+    assert "100,000 90.0 %" in capsys.readouterr().out
     assert took(lambda: main(["runs", "show", "latest", "--json", "--out", str(long_run.parent)])) < 2
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from labonn.errors import BenchFileError
+from labonn.filelines import broken, with_lines
 from labonn.interlocks import Interlock
 from labonn.limitfile import JointLimit
 from labonn.patience import GuardianSettings
 from labonn.registry import load
+from labonn.showing import Sheet, Shown
+from labonn.showing.benches import file_sheet
 from labonn.units import parse_quantity, parse_rate
 
 PORT_KEYS = ("driver", "link", "lower", "upper", "role", "reconnect", "slew")
@@ -60,8 +63,8 @@ class PortFile:
         return _quantities(self.slew, unit, count, f"{where}: ports.{self.name}.slew", parse_rate)
 
 
-@dataclass(frozen=True)
-class BenchFile:
+@dataclass(frozen=True, repr=False)
+class BenchFile(Shown):
     """A validated bench file.
 
     Attributes:
@@ -79,6 +82,9 @@ class BenchFile:
     interlocks: tuple[Interlock, ...] = ()
     guardian: GuardianSettings = field(default_factory=GuardianSettings)
 
+    def _sheet(self) -> Sheet:
+        return file_sheet(self)
+
 
 def read(path: Path) -> BenchFile:
     """The bench file at `path`.
@@ -92,7 +98,10 @@ def read(path: Path) -> BenchFile:
         raise BenchFileError(f"{path}: no such bench file") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise BenchFileError(f"{path}: cannot be read: {problem}") from None
-    return parse(text, path.name)
+    try:
+        return parse(text, path.name)
+    except BenchFileError as problem:
+        raise BenchFileError(with_lines(text, str(problem))) from problem
 
 
 def parse(text: str, name: str) -> BenchFile:
@@ -100,7 +109,7 @@ def parse(text: str, name: str) -> BenchFile:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise BenchFileError(f"{name}: not TOML: {problem}") from None
+        raise BenchFileError(f"{name}: not TOML: {broken(text if name.endswith('.toml') else '', problem)}") from None
     problems: list[str] = [f"{name}: {p}" for p in unknown_keys(data, TOP_KEYS, "")]
     for key in (key for key in TOP_KEYS if key not in LISTS):
         if not isinstance(data.get(key, {}), dict):
@@ -116,7 +125,9 @@ def parse(text: str, name: str) -> BenchFile:
             problems.append(str(problem))
     triggers = [port for port, table in data.get("ports", {}).items() if isinstance(table, dict) and table.get("role") == "trigger"]
     if data.get("ports") and len(triggers) != 1:
-        problems.append(f'{name}: exactly one port must have role = "trigger", not {len(triggers)} {triggers or ""}'.rstrip())
+        able = [port for port, one in ports.items() if hasattr(one.driver, "fire")]
+        can = f"{triggers}" if triggers else f"; these can: {', '.join(able)}" if able else ""
+        problems.append(f'{name}: exactly one port must have role = "trigger", not {len(triggers)}{" " if triggers else ""}{can}')
     limits, interlocks = (_tables(data, key, cls, name, problems) for key, cls in zip(LISTS, (JointLimit, Interlock), strict=True))
     guardian = GuardianSettings()
     try:

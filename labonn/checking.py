@@ -13,11 +13,13 @@ import numpy as np
 from labonn.benchfile import BenchFile, PortFile, read
 from labonn.channels import ChannelSpec, Floats
 from labonn.clock import RealClock
-from labonn.errors import BenchFileError, LabonnError
+from labonn.errors import BenchFileError, DesyncError, InstrumentError, LabonnError, LinkError, LinkTimeoutError
+from labonn.filelines import with_lines
 from labonn.opening import DryRun, joined, located, open_instrument, tightened
 from labonn.protection import Protection
 from labonn.sharing import LinkOf
 from labonn.sources import idealised, instrument_name, source_of
+from labonn.trouble import file_problems, twins_noted, whose
 from labonn.units import format_quantity, format_rate
 
 
@@ -30,7 +32,8 @@ class CheckRow:
         identity: what the instrument calls itself; "" if it was not reached. channels, unit, depth: of its spec.
         lower, upper: limits, the tightest of driver and bench file: one number for all channels, or their span as text.
         error: what is wrong, or None. slew: units a second, as the limits; None: any.
-        rules: joint limits and interlocks that name the port first, in words.
+        rules: joint limits and interlocks that name the port first, in words. role: "trigger" or "".
+        note: what is worth a look, but not wrong; "" is nothing.
     """
 
     port: str
@@ -45,6 +48,8 @@ class CheckRow:
     error: str | None = None
     slew: float | str | None = None
     rules: tuple[str, ...] = ()
+    role: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,23 @@ def check_bench(path: Path | str, dry_run: bool = False, ideal: bool = False, se
     rows = {name: _rows(file, file.ports[name], found) for name, found in results.items()}
     if not any(row.error for some in rows.values() for row in some):
         _add_rules(file, results, rows)
-    return [row for some in rows.values() for row in some]
+    found_rows = twins_noted([row for some in rows.values() for row in some])
+    return found_rows if dry_run or all(row.error is None for row in found_rows) else _explained(file, results, found_rows)
+
+
+def _explained(file: BenchFile, results: Mapping[str, Sequence[_Found]], rows: Sequence[CheckRow]) -> list[CheckRow]:
+    """Rows with errors, told further: what is wrong in the file besides, and where an instrument belongs that is another one."""
+    own = file_problems(file)
+    found = [one for some in results.values() for one in some]
+    explained = []
+    for row, one in zip(rows, found, strict=True):
+        told = [row.error] if row.error else []
+        if isinstance(one.problem, LinkError):
+            told += own.get(row.port.partition("[")[0], [])
+        if isinstance(one.problem, (InstrumentError, DesyncError, LinkTimeoutError)):
+            told += whose(file, row.port.partition("[")[0], row.link)
+        explained.append(replace(row, error="\n".join(told) or None))
+    return explained
 
 
 def _add_rules(file: BenchFile, results: Mapping[str, Sequence[_Found]], rows: Mapping[str, list[CheckRow]]) -> None:
@@ -94,7 +115,7 @@ def _add_rules(file: BenchFile, results: Mapping[str, Sequence[_Found]], rows: M
         slews = Protection(file, devices, specs, RealClock()).slews
     except BenchFileError as problem:
         first = next((name for name in ports if f"'{name}'" in str(problem) or f"ports.{name}." in str(problem)), next(iter(ports)))
-        rows[first][0] = replace(rows[first][0], error=str(problem))
+        rows[first][0] = replace(rows[first][0], error=with_lines(file.text, str(problem)))
         return
     for name, some in rows.items():
         some[0] = replace(some[0], rules=tuple(told[name]))
@@ -136,7 +157,7 @@ def _part(own: ChannelSpec, whole: ChannelSpec, part: slice) -> ChannelSpec:
 
 
 def _row(port: PortFile, index: int, found: _Found, spec: ChannelSpec | None, problem: Exception | None) -> CheckRow:
-    row = CheckRow(instrument_name(port, index), port.driver_name, port.links[index], error=_told(port.name, problem))
+    row = CheckRow(instrument_name(port, index), port.driver_name, port.links[index], error=_told(port.name, problem), role=port.role or "")
     if spec is None:
         return row
     lower, upper = (_one(bound, spec.unit) for bound in (spec.lower, spec.upper))

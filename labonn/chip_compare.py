@@ -15,6 +15,7 @@ from labonn.channels import Floats
 from labonn.chip_methods import Gradients, MethodSettings
 from labonn.chip_training import STEPS
 from labonn.gradients import Estimate, OnChip, central
+from labonn.runs import Run
 from labonn.shots import Ints
 
 FINER = 0.5  # of the usual step, for the reference: a quarter of the bias
@@ -53,15 +54,16 @@ class Compared:
 
 
 def compare(
-    bench: Bench, objective: OnChip, theta: Floats, moved: NDArray[np.bool_], args: Any, seed: int
+    bench: Bench, objective: OnChip, theta: Floats, moved: NDArray[np.bool_], args: Any, run: Run
 ) -> tuple[Floats, dict[str, Compared]]:
     """((moved,) reference gradient, method -> what it gave).
 
     Args:
         moved: (P,) parameters that count. args: options of the procedure: methods, times, reference, step, repeats, ...
+        run: every turn of all methods is a step of it.
     """
     some, step = np.flatnonzero(moved), args.step or STEPS[objective.optics.design.coupler]
-    methods = {name: _method(objective, name, args, moved, seed, bench) for name in args.methods}
+    methods = {name: _method(objective, name, args, moved, run.seed, bench) for name in args.methods}
     for method in methods.values():
         if method.planner is not None:
             bench.run(method.planner.plan(theta))
@@ -69,13 +71,16 @@ def compare(
     careful, repeats, own = [], -(-args.reference // args.times), objective.slots
     waits = [method.planner.choice.slots.settle for method in methods.values() if method.planner is not None and method.planner.choice]
     patient = replace(own, settle=max([method.slots.settle for method in methods.values()] + waits))
-    for _ in range(args.times):  # by turns, so that what drifts drifts for all
-        for name, method in methods.items():
-            start, count, objective.slots = bench.clock.now(), objective.settings, method.slots
-            estimate = bench.run(method(objective, theta))
-            taken[name].append((estimate, bench.clock.now() - start, objective.settings - count))
-        objective.slots = patient  # as long as the most patient of the methods waits
-        careful.append(bench.run(central(objective, theta, FINER * step, subset=some, repeats=repeats, scaled=False)).gradient[some])
+    with run.progress(args.times, "turn") as progress:
+        for turn in range(args.times):  # by turns, so that what drifts drifts for all
+            for name, method in methods.items():
+                start, count, objective.slots = bench.clock.now(), objective.settings, method.slots
+                estimate = bench.run(method(objective, theta))
+                taken[name].append((estimate, bench.clock.now() - start, objective.settings - count))
+            objective.slots = patient  # as long as the most patient of the methods waits
+            careful.append(bench.run(central(objective, theta, FINER * step, subset=some, repeats=repeats, scaled=False)).gradient[some])
+            progress.update(turn + 1, objective.shots)
+            run.step(turn + 1)
     objective.slots = own
     trend = _trend(np.stack(careful))
     return trend.mean(axis=0), {name: _summed(taken[name], trend, some, methods[name]) for name in methods}

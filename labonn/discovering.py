@@ -161,6 +161,13 @@ def _zmq(address: str, drivers: Mapping[str, Any], wanted: bool) -> list[Found]:
     return [Found(link, note="nothing that our drivers know answers there")] if wanted else []
 
 
+def whois(link: str, drivers: Mapping[str, Any]) -> Found | None:
+    """Whom these drivers recognise at a link that another instrument was expected at; they ask only what changes nothing."""
+    scheme = link.partition("://")[0]
+    transports = {"serial": ("serial",), "tcp": ("serial", "tcp"), "zmq": ("zmq",), "visa": ("visa", "tcp")}.get(scheme, ())
+    return _recognised(link, drivers, transports)
+
+
 def _listens(address: str) -> bool:
     """Whether anything takes connections there: ZeroMQ itself would wait for it."""
     host, _, port = address.rpartition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
@@ -67,7 +68,9 @@ def connect(url: str, simulated: Callable[[str], AnyLink] | None = None, **optio
             raise ConnectError(f"{url}: simulated instruments exist only in a dry run; add --dry-run")
         return simulated(rest)
     if scheme not in _BACKENDS:
-        raise ConnectError(f"{url}: unknown kind of link {scheme!r}; known are {', '.join([*_BACKENDS, 'sim'])}")
+        near = difflib.get_close_matches(scheme, _BACKENDS, n=1)
+        hint = f"did you mean {near[0]}://?" if near else f"known are {', '.join([*_BACKENDS, 'sim'])}"
+        raise ConnectError(f"{url}: unknown kind of link {scheme!r}; {hint}")
     return import_module(_BACKENDS[scheme]).open_link(url, **options)
 
 

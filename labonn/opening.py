@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from labonn.clock import Clock
 from labonn.devices import Actuator, Trigger
 from labonn.errors import BenchFileError, DesyncError, LabonnError
 from labonn.faults import Fault
+from labonn.filelines import with_lines
 from labonn.joined import JoinedActuator, JoinedDetector, every
 from labonn.recovery import ReturningLink
 from labonn.sharing import LinkOf
@@ -121,10 +122,15 @@ def joined(file: BenchFile, port: PortFile, devices: list[Any]) -> tuple[Any, Ch
         BenchFileError: the port is to be the trigger and cannot, or its limits do not fit the instruments.
     """
     device = devices[0] if len(devices) == 1 else (JoinedActuator if isinstance(devices[0], Actuator) else JoinedDetector)(devices)
-    if port.role == "trigger" and not isinstance(device, Trigger):
-        several = "" if len(devices) == 1 else " as one of several instruments of a port"
-        raise BenchFileError(f'{file.name}: ports.{port.name}.role = "trigger": the driver {port.driver_name!r} cannot trigger{several}')
-    return device, tightened(file, port, device.spec)
+    try:
+        if port.role == "trigger" and not isinstance(device, Trigger):
+            several = "" if len(devices) == 1 else " as one of several instruments of a port"
+            able = [name for name, one in file.ports.items() if hasattr(one.driver, "fire") and len(one.links) == 1]
+            told = f"the driver {port.driver_name!r} cannot trigger{several}; ports that can: {', '.join(able) or 'none'}"
+            raise BenchFileError(f'{file.name}: ports.{port.name}.role = "trigger": {told}')
+        return device, tightened(file, port, device.spec)
+    except BenchFileError as problem:
+        raise BenchFileError(with_lines(file.text, str(problem))) from problem
 
 
 @contextlib.contextmanager
@@ -148,11 +154,15 @@ def _recorded(path: Path, file: BenchFile, link_of: LinkOf, opened: Opened) -> L
     return lambda port, index: tape.link(port, index, link_of(port, index))
 
 
-def open_ports(file: BenchFile, dry_run: DryRun | None, record: Path | None = None, replay: Path | None = None) -> Opened:
+def open_ports(
+    file: BenchFile, dry_run: DryRun | None, record: Path | None = None, replay: Path | None = None,
+    watch: Callable[[LinkOf], LinkOf] | None = None,
+) -> Opened:  # fmt: skip
     """Open all ports at the same time.
 
     Args:
         record: a new file for a tape of every exchange. replay: the tape that answers in place of instruments.
+        watch: wraps what makes links, to see what passes.
 
     Raises:
         LabonnError: every port that failed, one a line; those that did open are made safe and closed again.
@@ -165,6 +175,8 @@ def open_ports(file: BenchFile, dry_run: DryRun | None, record: Path | None = No
     try:
         if record is not None:
             link_of = _recorded(record, file, link_of, opened)
+        if watch is not None:
+            link_of = watch(link_of)
         try:
             with ThreadPoolExecutor(max_workers=len(file.ports), thread_name_prefix="open") as pool:
                 tasks.update((name, pool.submit(open_port, file, port, link_of)) for name, port in file.ports.items())

@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,21 @@ GROUP = "labonn.procedures"
 
 
 @dataclass(frozen=True)
+class FewSteps:
+    """How a procedure is asked for few steps in place of all, to see what all would send.
+
+    Attributes:
+        options: that differ, by name. times: how many times as many steps there are to be. seconds: most bench time of all steps, if the
+            options limit it. like: how many of the last stretches between two rows of metrics the left out ones are like; 0: all.
+    """
+
+    options: Mapping[str, Any]
+    times: float
+    seconds: float | None = None
+    like: int = 0
+
+
+@dataclass(frozen=True)
 class Procedure:
     """A module that runs plans on a bench.
 
@@ -27,6 +42,7 @@ class Procedure:
     It may have `bench_file(args)`, the TOML text of the bench it wants if no other is given (of several, whose names are in `benches`,
     the one named by `args.bench_name`), and
     `check(args)`, called before anything is opened, which raises a LabonnError for options that make no sense.
+    One that goes in steps may have `few_steps(args)`, for `--plan`: FewSteps that show all that it does.
     """
 
     name: str

@@ -15,6 +15,9 @@ from labonn.links import AnyLink, connect
 from labonn.registry import load
 from labonn.sharing import LinkOf, SharedLinks
 
+LINES = ("serial", "tcp", "visa")
+LINKS = (*LINES, "zmq", "slmpynet")  # a driver with an SDK has kinds of its own
+
 
 @dataclass(frozen=True)
 class DryRun:
@@ -109,11 +112,21 @@ class SdkCalls:
 
 def _real_link(port: PortFile, index: int) -> AnyLink:
     url = port.links[index]
+    check_speaks(port, url)
     try:
         taped = url.startswith("replay://")
         return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") and not taped else connect(url, **link_options(port))
     except (ConnectError, LinkError) as problem:
         raise type(problem)(f"{problem}; to try without instruments add --dry-run") from problem
+
+
+def check_speaks(port: PortFile, url: str) -> None:
+    """Raise BenchFileError if the link is of a kind that the driver cannot speak over: it would fail with its first word."""
+    scheme, transport = url.partition("://")[0], getattr(port.driver, "transport", "")
+    wanted = LINES if transport in LINES else (transport,) if transport in LINKS else ()
+    if wanted and scheme in LINKS and scheme not in wanted:
+        told = f"{port.driver_name!r} speaks over {' or '.join(f'{one}://' for one in wanted)}, not over {scheme}://"
+        raise BenchFileError(f"ports.{port.name}.link: {url}: {told}")
 
 
 def _served_link(simulated: Any, port: PortFile, index: int) -> AnyLink:

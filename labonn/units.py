@@ -36,7 +36,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
         raise ValueError(f"{text!r} is not a quantity in {unit}")
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if isinstance(text, str) and match is None:
-        raise ValueError(f"{text!r} is not a number with a unit; write for instance \"1.5 {unit}\"")
+        raise ValueError(f'{text!r} is not a number with a unit; write for instance "1.5 {unit}"')
     number, written = (float(match[1]), match[2]) if match else (float(text), "")
     if not math.isfinite(number):
         raise ValueError(f"{text!r} is not finite")
@@ -45,7 +45,8 @@ def parse_quantity(text: str | float, unit: str) -> float:
     prefix = written.removesuffix(unit)
     if written.endswith(unit) and unit != "1" and prefix in _PREFIXES:
         return number * _PREFIXES[prefix]
-    raise ValueError(f"{text!r} is in {written!r}, not in {unit}")
+    near = next((one for one in (prefix + unit for prefix in _PREFIXES) if one.lower() == written.lower()), "")
+    raise ValueError(f"{text!r} is in {written!r}, not in {unit}{f'; did you mean {near}?' if near else ''}")
 
 
 def parse_rate(text: str | float, unit: str) -> float:

@@ -20,6 +20,7 @@ from labonn.chip_training import ChipTraining
 from labonn.chips import ChipOptics
 from labonn.data import load
 from labonn.errors import ProcedureError
+from labonn.procedures import FewSteps
 from labonn.runs import Run
 from procedures import train_chip
 
@@ -48,13 +49,19 @@ def check(args: argparse.Namespace) -> None:
     train_chip.check(args)
 
 
+def few_steps(args: argparse.Namespace) -> FewSteps:
+    """Two turns, each as all are."""
+    few = min(args.times, 2)
+    return FewSteps({"times": few, "reference": few * -(-args.reference // args.times)}, args.times / few)
+
+
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Compare on the open bench; arrays and a figure go to the run's folder."""
     training, theta = _started(bench, args, run)
     objective = training.objective
     rows = training.pictures.train[: args.batch]
     objective.show(rows, training.pictures.labels[rows])
-    reference, found = compare(bench, objective, theta, training.moved, args, run.seed)
+    reference, found = compare(bench, objective, theta, training.moved, args, run)
     for line in Compared.lines(found):
         print(line)
     run.save_arrays("gradients", reference=reference, **{name: one.gradients for name, one in found.items()})
@@ -76,4 +83,3 @@ def _started(bench: Bench, args: argparse.Namespace, run: Run) -> tuple[ChipTrai
     for _ in range(args.first):
         bench.run(training.step())
     return training, training.grown.theta
-

@@ -31,6 +31,8 @@ from labonn.errors import ProcedureError
 from labonn.gradients import OnChip, Slots
 from labonn.keeping import Keeper
 from labonn.optimizers import BY_NAME
+from labonn.planner.planner import LEAST
+from labonn.procedures import FewSteps
 from labonn.runs import Run
 from procedures.benches.chips import BENCHES, chip_bench
 
@@ -129,6 +131,12 @@ def resumable(args: argparse.Namespace) -> tuple[str, ...]:
     return ("steps",) if args.no_decay else ()
 
 
+def few_steps(args: argparse.Namespace) -> FewSteps:
+    """Steps up to the first report show what all do; of those that are planned, as many as lie between two plans."""
+    few = min(max(args.report, LEAST if args.gradient == "auto" else 1), args.steps)
+    return FewSteps({"steps": few}, args.steps / few, args.hardware_time)
+
+
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Train on the open bench; parameters, metrics and a figure go to the run's folder."""
     data, optics = load(args.data), ChipOptics.of(bench.file)
@@ -221,9 +229,13 @@ def _set_again(bench: Bench, training: ChipTraining, dark: dict[str, Floats], ke
 
 def _train(bench: Bench, training: ChipTraining, keeper: Keeper, run: Run) -> None:
     settings, grown, gradients, layouts = training.settings, training.grown, training.method, layouts_of(training)
-    with run.progress(settings.steps, "report") as progress:
+    with run.progress(settings.steps, "report", training.time_s) as progress:
         if grown.steps:
             progress.go_on_from(grown.steps, training.objective.shots)
+
+        def own() -> dict[str, float | str]:
+            norm, error = training.current.norms[-1], training.current.errors[-1]
+            return {"evaluations": training.objective.settings, "gradient": f"{norm:.2g} +- {error:.2g}"}
 
         def watch(now: Grown, loss: float) -> None:
             for told in widen(bench.ports, bench.specs, training.peaks):
@@ -231,7 +243,8 @@ def _train(bench: Bench, training: ChipTraining, keeper: Keeper, run: Run) -> No
             if news := gradients.news():
                 run.event(f"step {now.steps}: " + "\n".join(news))
             seen = now.metrics[-1]["validation_accuracy"] if now.metrics else None
-            progress.update(now.steps, training.objective.shots, loss=loss, accuracy=seen, epoch=len(now.metrics) + 1)
+            shots, best, number = training.objective.shots, now.best_accuracy if now.metrics else None, len(now.metrics) + 1
+            progress.update(now.steps, shots, loss=loss, accuracy=seen, epoch=number, best=best, spent_s=training.spent_s, numbers=own())
             run.step(now.steps, maps_of(training, layouts), **step_metrics(training))
             keeper.step(now.steps)
 

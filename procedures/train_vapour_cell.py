@@ -31,6 +31,8 @@ from labonn.layers import layers_of
 from labonn.network import Network
 from labonn.optics import CELLS, Optics
 from labonn.optimizers import BY_NAME
+from labonn.plotting.neurons import Neurons
+from labonn.procedures import FewSteps
 from labonn.ranging import Ranges
 from labonn.response import correct_slms
 from labonn.runs import Run
@@ -111,6 +113,12 @@ def resumable(args: argparse.Namespace) -> tuple[str, ...]:
     return ("epochs",)
 
 
+def few_steps(args: argparse.Namespace) -> FewSteps:
+    """Two epochs in which ranges are still found, and one that all others are like."""
+    few = min(args.epochs, 3)
+    return FewSteps({"epochs": few}, args.epochs / few, like=1)
+
+
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Train on the open bench; weights, metrics and a figure go to the run's folder."""
     layers = layers_of(bench.ports, bench.specs, bench.file.name)
@@ -142,9 +150,10 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
         ranges.fit(bench.run(measure_peaks(network, exact, digits, learned.best)))
         result |= bench.run(check_gradients(network, settings.method, learned.best, digits, args.check_gradient, run.seed))
     images = digits.images[digits.test].reshape(-1, data.rows, data.cols)
-    run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test], images=images)
     named = {f"cell {i + 1}": z for i, z in enumerate(inputs)}
     absorber = partial(_absorbed, network.optics.cell, args.optical_depth)
+    kept = Neurons.of(named, absorber).arrays()
+    run.save_arrays("test", outputs=outputs, labels=digits.labels[digits.test], images=images, **kept)
     run.save_figure("training", lambda path: training_figure(learned.metrics, named, absorber, path))
     if data.note:
         result["note"] = data.note
@@ -160,7 +169,8 @@ def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run
 
         def watch(now: Learned, loss: float, accuracy: float) -> None:
             ranges.widen()
-            progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1)
+            best = now.best_accuracy if now.metrics else None
+            progress.update(now.steps, now.shots, loss=loss, accuracy=accuracy, epoch=len(now.metrics) + 1, best=best)
             batch = training.current
             assert batch is not None
             run.step(now.steps, loss=batch.loss, accuracy=batch.accuracy)

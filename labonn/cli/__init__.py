@@ -11,8 +11,12 @@ from labonn.cli.stopping import Stopping, stoppable
 from labonn.errors import LabonnError
 
 COMMANDS = {
+    "init": "write a bench file, with comments, by asking",
     "run": "run a procedure on a bench, real or simulated",
     "runs": "list, show and export what runs have recorded",
+    "report": "one HTML file of a run, with everything in it, to mail",
+    "plot": "figures of runs and calibrations, as PDF, SVG or PNG",
+    "dash": "show runs as a web page, live while they go on",
     "procedures": "list procedures and their options",
     "check": "open and identify every instrument of a bench; change nothing",
     "data": "fetch or show data sets",
@@ -25,6 +29,7 @@ COMMANDS = {
     "status": "show guardians: who uses the bench, outputs, errors",
     "keys": "make and allow keys for guardians that others can reach",
     "calibrations": "list, show, compare and choose calibrations",
+    "completion": "a script that completes all this in bash, zsh or fish",
     "serve-slm": "serve an SLM on a monitor of this computer to benches",
 }
 HINT = "; to try without instruments add --dry-run"
@@ -41,8 +46,17 @@ options:
   --version   the version
   --debug     after any command: show where in the code an error came from
 
-first steps:
-  labonn run train_vapour_cell --dry-run"""
+first steps, without any instrument:
+  labonn run train_vapour_cell --dry-run
+  labonn dash                                    look at it, also while it runs
+  labonn report latest                           one file of it, to mail
+
+and with yours:
+  labonn init                                    writes bench.toml, by asking
+  labonn check --bench bench.toml                is everything there, and right?
+  labonn run PROCEDURE --bench bench.toml --plan what would be sent
+  labonn run PROCEDURE --bench bench.toml --dry-run
+  labonn run PROCEDURE --bench bench.toml"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 traceback.print_exc()
             _report(problem)
+            _advise(problem, arguments)
             code = 2
         except KeyboardInterrupt as problem:
             _report(problem, "stopped")
@@ -98,11 +113,21 @@ def _help() -> str:
 
 def _report(problem: BaseException, word: str = "error") -> None:
     """One line a problem on stderr, with whatever could not be made safe; what to do instead only once."""
+    from labonn.cli.output import paint
+
     lines = [*str(problem).splitlines(), *getattr(problem, "__notes__", ())]
     for line in lines or ([type(problem).__name__] if word == "error" else []):
-        print(f"labonn: {word}: {line.removesuffix(HINT)}", file=sys.stderr)
+        print(f"labonn: {paint(word, 'red' if word == 'error' else 'yellow', sys.stderr)}: {line.removesuffix(HINT)}", file=sys.stderr)
     if any(line.endswith(HINT) for line in lines):
         print(f"labonn: {HINT.removeprefix('; ')}", file=sys.stderr)
+
+
+def _advise(problem: BaseException, arguments: Sequence[str]) -> None:
+    """The next command, where one helps."""
+    from labonn.cli.advice import advice
+
+    if line := advice(problem, arguments):
+        print(f"labonn: {line}", file=sys.stderr)
 
 
 def _forget_stdout() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from labonn.cli import HINT
 from labonn.cli.parser import Parser, seed
 from labonn.cli.stopping import Stopping
-from labonn.errors import BenchFileError
+from labonn.errors import BenchFileError, LabonnError, LeaseError
 from labonn.units import format_quantity, format_rate
 
 
@@ -23,22 +23,70 @@ def command(arguments: list[str], stop: Stopping) -> int:
     parser.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     args = parser.parse_args(arguments)
     if not args.bench.is_file():
-        raise BenchFileError(f"--bench {args.bench}: {'is a folder' if args.bench.is_dir() else 'no such file'}")
-    from labonn.checking import check_bench
-    from labonn.cli.output import print_json
+        from labonn.cli.run_options import no_file
 
+        raise BenchFileError(f"--bench {args.bench}: {no_file(args.bench)}")
+    from labonn.checking import check_bench
+    from labonn.cli.output import print_json, print_lines
+
+    if not args.dry_run and (held := _guardian(args.bench)):
+        raise LeaseError(held)
     rows = check_bench(args.bench, dry_run=args.dry_run, seed=args.seed)
-    failed = [(row.port, row.error) for row in rows if row.error]
     if args.json:
         print_json({"bench": args.bench, "ports": rows})
     else:
         _print_table(rows)
-    for port, error in failed:
-        for line in error.removesuffix(HINT).splitlines():
-            print(f"labonn: error: {line if port in line else f'{port}: {line}'}", file=sys.stderr)
-    if failed and not args.dry_run:
+    for row in rows:
+        if row.note and not args.json:
+            print_lines([f"note: {row.port}: {row.note}"])
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        for line in map(_without_hint, str(row.error).splitlines()):
+            located = row.port in line or line.startswith(f"{args.bench.name}: ")
+            print(f"labonn: error: {line if located else f'{row.port}: {line}'}", file=sys.stderr)
+    if failed:
+        _advise(args, rows, failed)
+        return 2
+    if not args.json:
+        tried = "simulated instruments" if args.dry_run else "instruments"
+        print(f"all {len(rows)} {tried} answer, and fit the bench file\nnext: {_next(args)}")
+    return 0
+
+
+def _without_hint(line: str) -> str:
+    return line.removesuffix(HINT)
+
+
+def _guardian(bench: Path) -> str:
+    """Who has the bench's links at the moment; two programs cannot."""
+    from labonn.guardian.asking import status
+    from labonn.guardian.places import guardian_of
+
+    about = guardian_of(bench)
+    if about is None:
+        return ""
+    try:
+        lease = status(str(about["address"])).get("lease")
+    except LabonnError:
+        lease = None
+    user = f"; {lease['who']} uses it since {lease['since']}" if lease else ", which nobody uses"
+    told = f"its links are held by a guardian, process {about.get('pid', '?')}{user}"
+    return f"{bench}: {told}; `labonn status` shows its instruments, and when it has ended they can be checked here"
+
+
+def _advise(args: Any, rows: list[Any], failed: list[Any]) -> None:
+    """What to do now."""
+    right = f"{len(rows) - len(failed)} of {len(rows)} instruments are right"
+    again = f"labonn check --bench {args.bench}{' --dry-run' if args.dry_run else ''}"
+    print(f"labonn: {right}; when the others are mended: {again}", file=sys.stderr)
+    if not args.dry_run:
         print(f"labonn: {HINT.removeprefix('; ')}", file=sys.stderr)
-    return 2 if failed else 0
+
+
+def _next(args: Any) -> str:
+    if args.dry_run:
+        return f"labonn check --bench {args.bench}"
+    return f"labonn run PROCEDURE --bench {args.bench} --plan"
 
 
 def _print_table(rows: list[Any]) -> None:
@@ -63,7 +111,8 @@ def _print_table(rows: list[Any]) -> None:
 def _cells(row: Any) -> tuple[str, str, str, str, str]:
     limits = f"{_quantity(row.lower, row.unit)} to {_quantity(row.upper, row.unit)}"
     slew = "" if row.slew is None else f", {row.slew if isinstance(row.slew, str) else format_rate(row.slew, row.unit)}"
-    return row.port, row.identity, str(row.channels), limits + slew, str(row.depth)
+    port = f"{row.port} (trigger)" if row.role else row.port
+    return port, row.identity, str(row.channels), limits + slew, str(row.depth)
 
 
 def _quantity(value: Any, unit: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labonn.bench import Bench
     from labonn.cli.stopping import Stopping
 
-CONTROL = {"procedure", "resume", "checkpoint", "force", "json", "out", "faults", "real_time", "debug", "guardian", "guarded"}
+CONTROL = {"procedure", "resume", "checkpoint", "force", "json", "quiet", "out", "faults", "real_time", "debug", "guardian", "guarded"}
 
 
 class Past:
@@ -50,7 +50,7 @@ class Past:
         given = vars(parser.parse_args(arguments))
         self._agree(given, parser)
         self._faults = given.get("faults", [])  # what went wrong then is not to go wrong again
-        self.args.json, self.args.force = given.get("json", False), given.get("force", False)
+        vars(self.args).update({name: given.get(name, False) for name in ("json", "quiet", "force")})
         vars(self.args).update((key, given[key]) for key in given.keys() & self._free - {"faults"})
         self._refuse_tapes()
 
@@ -118,4 +118,5 @@ class Past:
         session = {"command": shlex.join(["labonn", "run", *self._arguments]), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
         self.settings["resumed"] = [*self.settings.get("resumed", ()), session]
         run.write_settings(self.settings)
-        print(f"labonn: {run.folder.name} goes on after step {self._checkpoint.step}", file=sys.stderr)
+        if not self.args.quiet:
+            print(f"labonn: {run.folder.name} goes on after step {self._checkpoint.step}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shlex
 import sys
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labonn.cli import HINT
 from labonn.cli.stopping import Stopping
-from labonn.errors import LabonnError, ProcedureError
+from labonn.errors import BenchFileError, LabonnError, ProcedureError
 
 if TYPE_CHECKING:
     from labonn.bench import Bench
@@ -23,14 +22,26 @@ if TYPE_CHECKING:
 
 
 def command(arguments: list[str], stop: Stopping) -> int:
-    """Parse, check everything that can be checked without instruments, then run."""
+    """Run, and show what came out."""
     one_blas_thread()
-    from labonn.cli.run_options import check, parser_of, procedure_name
-    from labonn.procedures import load
+    from labonn.cli.run_options import procedure_name
 
     name = procedure_name(arguments)
     if name is None:
         return _no_procedure(arguments)
+    if "--plan" in arguments:
+        from labonn.cli.plan_text import show
+
+        return show(name, arguments)
+    _show(*perform(name, arguments, stop))
+    return 0
+
+
+def perform(name: str, arguments: list[str], stop: Stopping) -> tuple[Procedure, argparse.Namespace, Run, Any, str]:
+    """Parse, check everything that can be checked without instruments, then run; (procedure, options, run, result, status)."""
+    from labonn.cli.run_options import check, parser_of
+    from labonn.procedures import load
+
     procedure, past = load(name), None
     args = parser_of(procedure).parse_args(arguments)
     if args.resume is not None:
@@ -39,12 +50,15 @@ def command(arguments: list[str], stop: Stopping) -> int:
         past = Past(procedure, args, parser_of(procedure), arguments)
         args = past.args
     check(args, procedure)
+    if args.plan:
+        raise ProcedureError("--plan is for `labonn run`; nothing was run")
     run = _new_run(args, procedure, arguments) if past is None else past.run()
+    run.mode = "quiet" if args.quiet else "plain" if args.json else "auto"
     from labonn.resuming import hold
 
     with hold(run.folder):
         run.orders = _orders(args, stop) if past is None else past.orders(run, stop)
-        return _in_folder(procedure, args, run, stop, past)
+        return procedure, args, run, *_in_folder(procedure, args, run, stop, past)
 
 
 def _orders(args: argparse.Namespace, stop: Stopping) -> Orders | None:
@@ -96,8 +110,10 @@ def _new_run(args: argparse.Namespace, procedure: Procedure, arguments: list[str
     return run
 
 
-def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: Stopping, past: Past | None) -> int:
+def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: Stopping, past: Past | None) -> tuple[Any, str]:
     """Open, run, make safe, then save; a signal can stop only the procedure itself."""
+    from labonn.cli.output import printing
+
     result: Any = None
     ended: BaseException | None = None
     with stop.held():
@@ -105,12 +121,13 @@ def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: S
         try:
             with bench:
                 try:
-                    with stop.released(), contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
+                    with stop.released(), printing(args.json, args.quiet):
                         run.event(f"bench open: {', '.join(f'{port} = {device.identity}' for port, device in bench.ports.items())}")
                         run.observe(bench)
                         if past is not None:
                             past.verify(bench, run)
-                        result = procedure.module.main(bench, args, run)
+                        with run.alive(bench):
+                            result = procedure.module.main(bench, args, run)
                 except BaseException as problem:
                     ended = problem
                     raise
@@ -119,8 +136,7 @@ def _in_folder(procedure: Procedure, args: argparse.Namespace, run: Run, stop: S
             raise
         status = "interrupted" if stop.received else "finished"
         run.finish(result, status)
-    _show(procedure, args, run, result, status)
-    return 0
+    return result, status
 
 
 def _open(args: argparse.Namespace, run: Run) -> Bench:
@@ -134,7 +150,8 @@ def _open(args: argparse.Namespace, run: Run) -> Bench:
         return open_bench(path, log, dry_run=args.dry_run, ideal=args.ideal, seed=args.seed, real_time=args.real_time, **extra)
     except BaseException as problem:
         run.discard()
-        if isinstance(problem, LabonnError) and not (args.dry_run or args.replay) and "--dry-run" not in str(problem):
+        elsewhere = isinstance(problem, LabonnError) and not isinstance(problem, BenchFileError)
+        if elsewhere and not (args.dry_run or args.replay) and "--dry-run" not in str(problem):
             raise type(problem)(f"{problem}{HINT}") from problem
         raise
 

@@ -36,6 +36,8 @@ def parser_of(procedure: Procedure | None) -> Parser:
     which = "which instruments, on which links (without it the procedure's own; some have several, by name), or a guardian's URL"
     group.add_argument("--bench", type=bench_place, metavar="FILE|URL", help=which)
     group.add_argument("--dry-run", action="store_true", help="simulated instruments in place of the links; nothing real is touched")
+    plan = "print what would be sent, against which limits, and how long it would take; no instrument is touched, nothing is kept"
+    group.add_argument("--plan", action="store_true", help=plan)
     group.add_argument("--ideal", action="store_true", help="(dry run) every imperfection of the simulated bench off")
     group.add_argument("--real-time", action="store_true", help="(dry run) waits last as long as they would")
     group.add_argument("--served", action="store_true", help="(dry run) talk to the emulators over sockets and ptys")
@@ -53,6 +55,7 @@ def parser_of(procedure: Procedure | None) -> Parser:
     group.add_argument("--checkpoint", type=count, metavar="N", help=checkpoint)
     group.add_argument("--force", action="store_true", help="(--resume) on instruments that are not as they were")
     group.add_argument("--json", action="store_true", help="the result as one JSON object on stdout, nothing else")
+    group.add_argument("--quiet", action="store_true", help="no progress; on stderr nothing but warnings and errors")
     if procedure is not None:
         _add_options(procedure, parser)
     return parser
@@ -72,6 +75,7 @@ def _add_options(procedure: Procedure, parser: Parser) -> None:
 
 def check(args: argparse.Namespace, procedure: Procedure) -> None:
     """Everything that can be wrong before a folder is made or an instrument opened."""
+    check_plan(args)
     for option in SIMULATION_OPTIONS:
         if getattr(args, option) and not args.dry_run:
             name = option.replace("_", "-").removesuffix("s")
@@ -93,10 +97,15 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
         raise ProcedureError(f"{procedure.name} has no bench of its own; give one with --bench FILE")
     if args.bench is not None and not args.bench.is_file():
         names = f"; {procedure.name} has benches of its own: {', '.join(own)}" if own else ""
-        raise BenchFileError(f"--bench {args.bench}: {'is a folder' if args.bench.is_dir() else 'no such file'}{names}")
+        raise BenchFileError(f"--bench {args.bench}: {no_file(args.bench)}{names}")
     own_check = procedure.hook("check")
     if own_check is not None:
         own_check(args)
+
+
+def no_file(path: Path) -> str:
+    """What to say of a bench file that is none."""
+    return "is a folder" if path.is_dir() else "no such file; `labonn init` writes one by asking"
 
 
 def bench_place(text: str) -> Any:
@@ -118,6 +127,14 @@ def check_guardian(args: argparse.Namespace) -> None:
         raise ProcedureError(f"--bench {args.guardian_url}: is a guardian's bench as it is; {option} is `labonn serve`'s business")
     if args.guarded and args.replay is not None:
         raise ProcedureError("--replay and --guardian exclude each other: on a tape there is nothing to guard")
+
+
+def check_plan(args: argparse.Namespace) -> None:
+    """A plan is of a new run, on instruments that do as they should."""
+    for option in ("resume", "replay", "faults", "served", "real_time"):
+        if args.plan and getattr(args, option):
+            name = option.replace("_", "-").removesuffix("s")
+            raise ProcedureError(f"--plan and --{name} exclude each other: a plan is of a new run, on instruments that do as they should")
 
 
 def check_tapes(args: argparse.Namespace) -> None:

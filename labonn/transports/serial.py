@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 import serial
@@ -62,11 +64,30 @@ def open_link(url: str, **options: Any) -> LineLink:
         try:
             port = serial.Serial(name, merged["baud"], timeout=merged["timeout_s"], write_timeout=merged["timeout_s"], exclusive=True)
         except (OSError, ValueError) as problem:
-            there = ", ".join(sorted(p.device for p in list_ports.comports())) or "none"
-            raise ConnectError(
-                f"serial://{name}: cannot be opened ({problem}); serial ports of this computer: {there}; "
-                "check the cable, the rights to the port, and that no other program holds it"
-            ) from problem
+            raise ConnectError(f"serial://{name}: {_why(name, problem)}") from problem
         return SerialStream(port, f"serial://{name}")
 
     return LineLink(connected, f"serial://{name}", merged)
+
+
+def _why(name: str, problem: Exception) -> str:
+    """Why a port cannot be opened, and what to do about it."""
+    number = getattr(problem, "errno", None)
+    if number in (errno.EACCES, errno.EPERM):
+        return f"you may not use this port: `sudo usermod -aG {_group(name)} $USER`, then log in again"
+    if number in (errno.EBUSY, errno.EAGAIN):
+        return "is in use; see that no other program holds it (`labonn status` tells of guardians)"
+    if number == errno.ENOENT:
+        there = ", ".join(sorted(p.device for p in list_ports.comports())) or "none"
+        return f"there is no such port; this computer has: {there}; check the cable, and `labonn discover`"
+    return f"cannot be opened ({problem}); check the cable, and that no other program holds it"
+
+
+def _group(name: str) -> str:
+    """The group that may use the port; Debian's, where that cannot be told."""
+    try:
+        import grp
+
+        return grp.getgrgid(os.stat(name).st_gid).gr_name
+    except (ImportError, OSError, KeyError):
+        return "dialout"

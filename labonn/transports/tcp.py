@@ -73,9 +73,14 @@ def open_link(url: str, **options: Any) -> LineLink:
         try:
             return SocketStream(socket.create_connection(address, CONNECT_TIMEOUT_S), where)
         except OSError as problem:
-            raise ConnectError(
-                f"{where}: nothing answers ({problem}); check that the instrument is on, its address and port, "
-                "the cable, and that no other program holds its only connection"
-            ) from problem
+            raise ConnectError(f"{where}: nothing answers ({problem}); {_advice(problem)}") from problem
 
     return LineLink(connected, where, merged)
+
+
+def _advice(problem: OSError) -> str:
+    if isinstance(problem, ConnectionRefusedError):
+        return "a computer is there, but nothing listens on this port: check that the instrument is on, and the port's number"
+    if isinstance(problem, socket.gaierror):
+        return "no computer has this name: check it, or write the number of its address"
+    return "check that the instrument is on, its address, the cable, and that no other program holds its only connection"

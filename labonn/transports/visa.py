@@ -112,9 +112,10 @@ def open_link(url: str, **options: Any) -> LineLink:
         try:
             resource = pyvisa.ResourceManager(merged["backend"]).open_resource(name, open_timeout=int(1000 * CONNECT_TIMEOUT_S))
         except Exception as problem:  # backends raise bare Exception, too
+            told = " ".join(str(problem).split())
             raise ConnectError(
-                f"visa://{name}: cannot be opened ({problem}); check that the instrument is on, the resource name and the cable; "
-                "`python -m visa info` lists the VISA backends"
+                f"visa://{name}: cannot be opened ({told}); check that the instrument is on, the resource name and the cable; "
+                "`labonn discover` lists what VISA sees, `pyvisa-info` its backends"
             ) from problem
         try:
             return _stream(resource, f"visa://{name}", merged)

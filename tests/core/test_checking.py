@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from labonn.checking import CheckRow, check_bench
 from labonn.cli import main
 from labonn.clock import SimulatedClock
 from labonn.errors import BenchFileError, ConnectError
+from labonn.trouble import twins_noted
 from procedures.benches import vapour_cell
 from sim_backends.firmware.stream import StreamAdcFirmware, StreamDacFirmware
 from sim_backends.messagelinks import ZmqServer
@@ -225,7 +227,10 @@ def test_limits_that_do_not_fit_are_told_with_the_identity_of_the_instrument(
 
 def test_another_instrument_than_the_file_says_is_told(tmp_path: Path, served: list[str]) -> None:
     out, dac = check_bench(written(tmp_path, ADC.format(out=served[1]) + DAC.format(input=json.dumps(served[0])).replace("= 3", "= 4")))
-    assert out.error == "out: a labonn-stream/1 adc is wanted; this is 'labonn-stream/1' 'dac'"
+    assert str(out.error).splitlines() == [
+        "out: a labonn-stream/1 adc is wanted; this is 'labonn-stream/1' 'dac'",
+        "out: emulated DAC SD-2 answers there, which would fit input: are two links swapped?",
+    ]
     assert dac.error == "input: the bench file says channels = 4; the instrument has 3"
 
 
@@ -262,6 +267,7 @@ def test_the_command_tells_all_ports_and_what_is_wrong(tmp_path: Path, served: l
     assert "no answer" in captured.out
     assert captured.err.splitlines() == [
         "labonn: error: out: zmq://127.0.0.1:9: nothing answers there within 0.3 s; is the instrument on, and the port right?",
+        f"labonn: 1 of 2 instruments are right; when the others are mended: labonn check --bench {path}",
         "labonn: to try without instruments add --dry-run",
     ]
     assert main(["check", "--json", "--dry-run", "--bench", str(written(tmp_path, vapour_cell([20, 8, 4])))]) == 0
@@ -273,3 +279,130 @@ def test_opening_a_bench_tells_the_same_as_checking_it(tmp_path: Path, served: l
     with pytest.raises(ConnectError) as caught:
         Bench.open(path)
     assert [str(caught.value)] == [row.error for row in check_bench(path) if row.error]
+
+
+def test_what_the_file_gets_wrong_is_told_although_the_instrument_does_not_answer(tmp_path: Path) -> None:
+    text = ADC.format(out=DEAD) + DAC.format(input=json.dumps("zmq://127.0.0.1:10")) + 'upper = "11 V"\n'
+    out, dac = check_bench(written(tmp_path, text))
+    assert len(str(out.error).splitlines()) == 1
+    told = str(dac.error).splitlines()
+    assert told[0].startswith("input: zmq://127.0.0.1:10: nothing answers there")
+    assert told[1] == (
+        "lab.toml: ports.input.upper = 11 V widens the driver's limit of 10 V (ch0); a bench file may only tighten (line 10)"
+    )  # fmt: skip
+
+
+def test_limits_of_several_ports_are_told_although_no_instrument_answers(tmp_path: Path) -> None:
+    text = ADC.format(out=DEAD) + DAC.format(input=json.dumps("zmq://127.0.0.1:10")) + '[[limits]]\nports = ["input"]\nsum = "2 A"\n'
+    errors = [str(row.error) for row in check_bench(written(tmp_path, text))]
+    assert any("lab.toml: limits[0].sum: '2 A' is in 'A', not in V (line 12)" in error for error in errors), errors
+
+
+def test_one_instrument_behind_two_links_is_noted_and_sides_of_one_are_not() -> None:
+    row = CheckRow("laser", "ldc500_laser", "visa://one", "Stanford Research,LDC501,s/n7")
+    rows = [
+        row,
+        replace(row, port="cooler", driver="ldc500_tec"),
+        replace(row, port="other", link="visa://two"),
+        replace(row, port="dead", identity=""),
+    ]
+    notes = [one.note for one in twins_noted(rows)]
+    assert notes[0] == notes[1] == "other identified as the same instrument: two of them, or one with two links?"
+    assert notes[2].startswith("laser and cooler identified as")
+    assert notes[3] == ""
+
+
+def test_a_driver_is_not_sent_over_a_link_that_it_cannot_speak_over(tmp_path: Path, served: list[str]) -> None:
+    gain = f'[ports.gain]\ndriver = "qontrol"\nlink = "{served[0]}"\n'
+    dac = DAC.format(input=json.dumps("tcp://127.0.0.1:10"))
+    rows = by_port(check_bench(written(tmp_path, ADC.format(out=served[2]) + gain + dac)))
+    assert str(rows["gain"].error).startswith(
+        f"ports.gain.link: {served[0]}: 'qontrol' speaks over serial:// or tcp:// or visa://, not over"
+    )
+    assert str(rows["input"].error).startswith("ports.input.link: tcp://127.0.0.1:10: 'stream_dac' speaks over zmq://, not over tcp://")
+
+
+def test_success_tells_the_next_command(tmp_path: Path, served: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, ADC.format(out=served[2]) + DAC.format(input=json.dumps(served[0])))
+    assert main(["check", "--bench", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "out (trigger)" in out
+    assert out.splitlines()[-2:] == [
+        "all 2 instruments answer, and fit the bench file",
+        f"next: labonn run PROCEDURE --bench {path} --plan",
+    ]
+
+
+def test_a_bench_at_a_guardian_is_told_with_who_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, ADC.format(out=DEAD))
+    about = {"pid": 4711, "address": "ipc://x", "bench": str(path)}
+    monkeypatch.setattr("labonn.guardian.places.guardian_of", lambda _: about)
+    monkeypatch.setattr("labonn.guardian.asking.status", lambda _: {"lease": {"who": "ada@lab", "since": "09:00"}})
+    assert main(["check", "--bench", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "its links are held by a guardian, process 4711; ada@lab uses it since 09:00" in told
+    assert main(["check", "--bench", str(path), "--dry-run"]) == 2  # says what the file lacks; no link is needed
+    assert "a dry run needs the name of a simulated bench" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (13, r"you may not use this port: `sudo usermod -aG \w+ \$USER`, then log in again"),
+        (16, r"is in use; see that no other program holds it \(`labonn status` tells of guardians\)"),
+        (2, r"there is no such port; this computer has: .*; check the cable, and `labonn discover`"),
+    ],
+)
+def test_a_serial_port_that_cannot_be_opened_is_told_with_the_cure(
+    number: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import serial
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise serial.SerialException(number, "could not open port /dev/ttyUSB0")
+
+    monkeypatch.setattr(serial, "Serial", refused)
+    gain = '[ports.gain]\ndriver = "qontrol"\nlink = "serial:///dev/ttyUSB0?baud=115200"\n'
+    rows = by_port(check_bench(written(tmp_path, ADC.format(out=DEAD) + gain)))
+    assert re.search(f"serial:///dev/ttyUSB0: {words}", str(rows["gain"].error))
+
+
+GOOD = ADC.format(out=DEAD) + DAC.format(input=json.dumps("zmq://127.0.0.1:10")) + 'upper = "5 V"\n'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "told"),
+    [
+        ('"5 V"', '"5 V', r'not TOML: .*line 10.*: upper = "5 V; a quote is missing'),
+        ('"5 V"', "5 V", r'not TOML: .*line 10.*; text and values with a unit stand in quotes: "5 V"'),
+        ('"5 V"', "“5 V”", r'quotes must be straight ones: "20 mA"'),
+        ('"5 V"', '"5 A"', r"ports\.input\.upper: '5 A' is in 'A', not in V \(line 10\)"),
+        ('"5 V"', '"5 mv"', r"'5 mv' is in 'mv', not in V; did you mean mV\? \(line 10\)"),
+        ('"5 V"', '"50 V"', r"ports\.input\.upper = 50 V widens the driver's limit of 10 V \(ch0\).* \(line 10\)"),
+        ('upper = "5 V"', 'lower = "7 V"\nupper = "5 V"', r"ports\.input: lower is above upper \(line 6\)"),
+        ('upper = "5 V"', 'uper = "5 V"', r"ports\.input\.uper = '5 V': unknown key; did you mean 'upper'\? \(line 10\)"),
+        ('upper = "5 V"', 'slew = "5 V"', r'ports\.input\.slew: .5 V. is not a rate; write for instance "0\.5 V/s".* \(line 10\)'),
+        ("[ports.out]", "[ports.input]", r"that table or key stands there twice: every port needs a name of its own"),
+        ("[ports.out]", "[port.out]", r"port = .*unknown key; did you mean 'ports'\? \(line 1\)"),
+        ("[ports.out]", "[ports.out", r"\[ports\.out; a \] is missing at the end of the table's name"),
+        ("channels = 3", "channels: 3", r"channels: 3; a line is KEY = VALUE, or \[TABLE\]"),
+        ("channels = 3\n", "", r"ports\.input\.channels: Field required \(line 6\)"),
+        ("channels = 3", 'channels = "3"', r"ports\.input\.channels = '3': Input should be a valid integer \(line 9\)"),
+        ("stream_dac", "streem_dac", r"no driver is called 'streem_dac'; did you mean 'stream_dac'.* \(line 7\)"),
+        ('role = "trigger"\n', "", r'exactly one port must have role = "trigger", not 0; these can: out'),
+        ("channels = 3", 'channels = 3\nrole = "trigger"', r"must have role = \"trigger\", not 2 \['out', 'input'\]"),
+        ("zmq://127.0.0.1:10", "zmq://127.0.0.1:9", r"is the link of ports\.out too, but 'stream_adc' and 'stream_dac' are not two sides"),
+        ("zmq://127.0.0.1:10", "zmg://127.0.0.1:10", r"unknown kind of link 'zmg'; did you mean zmq://\?"),
+        ("zmq://127.0.0.1:10", "127.0.0.1:10", r"ports\.input\.link: one URL or a list of them is wanted.* \(line 8\)"),
+        ("zmq://127.0.0.1:10", "zmq://127.0.0.1:10?timeout=3", r"unknown option 'timeout'; known are timeout_s"),
+        ("zmq://127.0.0.1:10", "zmq://10.0.0.9:10", r"not on loopback needs CURVE keys"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_told_with_its_line_and_what_is_meant(
+    wrong: str, right: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert wrong in GOOD
+    assert main(["check", "--bench", str(written(tmp_path, GOOD.replace(wrong, right)))]) == 2
+    assert re.search(told, capsys.readouterr().err)

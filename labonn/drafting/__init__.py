@@ -1,0 +1,1 @@
+"""Drafts of bench files: from a template or from drivers alone, filled in, commented, checked before they are written."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +30,20 @@ README = TEXTS["README.md"]
 
 def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def shown_after(code: str) -> str:
+    """The block of text that follows a block of code."""
+    return blocks("text", README.partition(code)[2])[0]
+
+
+def cells() -> list[tuple[str, str]]:
+    """Every cell of the notebook, with what is shown to come out of it; nothing, if nothing is shown."""
+    section = README.partition("\n## In a notebook\n")[2].partition("\n## ")[0]
+    parts = re.findall(r"^```(python|text)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    following = [*parts[1:], ("", "")]
+    pairs = zip(parts, following, strict=True)
+    return [(text, after if told == "text" else "") for (kind, text), (told, after) in pairs if kind == "python"]
 
 
 def commands() -> list[list[str]]:
@@ -131,15 +148,53 @@ def test_the_example_plan_runs_and_prints_what_the_readme_shows() -> None:
     assert measured == pytest.approx(printed, abs=0.3)
 
 
+def run_cell(code: str, names: dict[str, Any]) -> Any:
+    """As a notebook does: the value of a last line that is an expression."""
+    tree = ast.parse(code)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "README.md", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "README.md", "eval"), names) if isinstance(last, ast.Expr) else None
+
+
+def apart(text: str) -> tuple[str, list[float]]:
+    """Words, and numbers, which may differ a little from computer to computer."""
+    number = r"(?<![\w-])-?\d+(?:\.\d+)?"
+    return " ".join(re.sub(number, "N", text).split()), [float(found) for found in re.findall(number, text)]
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["beginning", "whole"])
+def test_the_notebook_runs_cell_by_cell_and_shows_what_the_readme_shows(
+    whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("xarray")
+    (tmp_path / "procedures").symlink_to(ROOT / "procedures")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names: dict[str, Any] = {}
+    found = cells()
+    wanted = found if whole else list(itertools.takewhile(lambda cell: "labonn.run(" not in cell[0], found))
+    assert (len(found) >= 8, len(wanted) >= 4) == (True, True)
+    for code, shown in wanted:
+        value = run_cell(code, names)
+        printed = capsys.readouterr().out
+        words, numbers = apart(shown)
+        if shown:
+            came, measured = apart(printed or repr(value))
+            assert came == words
+            assert measured == pytest.approx(numbers, rel=0.05, abs=0.02)
+    sys.modules["matplotlib.pyplot"].close("all")
+
+
 def test_the_pyvisa_program_runs_on_the_desk_and_prints_what_the_readme_shows(tmp_path: Path) -> None:
     script = tmp_path / "li_curve.py"
-    script.write_text(blocks("python")[0])
+    program = next(text for text in blocks("python") if "import pyvisa" in text)
+    script.write_text(program)
     command = re.search(r"`labonn (exec [^`]+)li_curve.py`", README)
     assert command is not None
     arguments = [sys.executable, "-m", "labonn.cli", *shlex.split(command[1]), str(script)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == blocks("text")[-2].splitlines()
+    assert done.stdout.splitlines() == shown_after(program).splitlines()
 
 
 @pytest.mark.slow
@@ -148,7 +203,7 @@ def test_a_program_believes_what_calibrate_all_has_kept(tmp_path: Path) -> None:
     store = str(tmp_path / "cal")
     arguments = [sys.executable, "-m", "labonn.cli", *(store if word == "cal" else word for word in command), "--out", str(tmp_path)]
     subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    program = next(text for text in blocks("python") if "Store(" in text).replace('"cal"', repr(store))
+    program = next(text for text in blocks("python") if "current(Store(" in text).replace('"cal"', repr(store))
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\[[\d. ]+\] \+- \[[\d. e-]+\] V", done.stdout.strip())

@@ -242,12 +242,12 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
 
 def test_the_command_lists_shows_compares_and_chooses(tmp_path: Path, calibration_like: Made, capsys: pytest.CaptureFixture[str]) -> None:
     folder = ("--calibrations", str(tmp_path / "cal"))
-    assert "there are no calibrations" in told(capsys, "list", *folder)
+    assert "there are no calibrations" in " ".join(told(capsys, "list", *folder).split())
     store = Store(tmp_path / "cal")
     one, two = store.save(calibration_like()), store.save(calibration_like(v_pi=3.6, time="2026-03-02T12:00:00Z", expires=None))
     lines = told(capsys, "list", *folder).splitlines()
     assert lines[0].startswith(f"  {one}  2026-03-01T12:00:00Z  modulators modulators")
-    assert lines[1].startswith(f"* {two}")
+    assert lines[2].startswith(f"* {two}")
     shown = told(capsys, "show", one, *folder)
     for words in ("3.6 V to 3.8 V, median 3.7 V +- 10 mV", "left out b", "dead: blocked", "wavelength_nm", "5 fresh points", "DAC 1"):
         assert words in shown
@@ -272,4 +272,4 @@ def test_a_damaged_one_is_listed_as_such_and_the_others_are_listed(tmp_path: Pat
     (tmp_path / f"{one}.npz").write_bytes(b"PK")
     listed = told(capsys, "list", "--calibrations", str(tmp_path))
     assert f"* {two}" in listed
-    assert f"! {tmp_path / one}.npz: corrupt" in listed
+    assert f"! {tmp_path / one}.npz: corrupt" in " ".join(listed.split())

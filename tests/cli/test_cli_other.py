@@ -51,6 +51,8 @@ class Row:
     error: str | None = None
     slew: float | str | None = None
     rules: tuple[str, ...] = ()
+    role: str = ""
+    note: str = ""
 
 
 @pytest.fixture
@@ -78,6 +80,7 @@ def test_check_tells_every_problem_in_a_line_and_returns_2(rows: list[Row], caps
     assert captured.err.splitlines() == [
         "labonn: error: gain: zmq://10.0.0.9:5571: no answer",
         "labonn: error: out: another instrument",
+        "labonn: 1 of 3 instruments are right; when the others are mended: labonn check --bench lab.toml",
         "labonn: to try without instruments add --dry-run",
     ]
     assert captured.out.count("no answer") == 1
@@ -99,7 +102,7 @@ def test_check_as_json_has_all_fields(rows: list[Row], capsys: pytest.CaptureFix
         (["check"], r"the following arguments are required: --bench"),
         (["check", "--bench", "none.toml"], r"--bench none\.toml: no such file"),
         (["chek"], r"no command is called 'chek'; did you mean 'check'\?"),
-        (["--verbose"], r"no command is called '--verbose'; commands are run, runs, procedures, check"),
+        (["--verbose"], r"no command is called '--verbose'; commands are init, run, runs"),
         (["procedures", "./none.py"], r"none\.py: no such file"),
         (["data"], r"the following arguments are required: fetch \| show"),
         (["data", "fetch", "cifar"], r"invalid choice: 'cifar'"),
@@ -174,7 +177,7 @@ def test_fetch_puts_a_checked_set_where_load_finds_it(
             thread.join()
     captured = capsys.readouterr()
     assert codes == [0, 0]
-    assert "data/mnist: 4 files fetched and checked; 20 training and 10 test images of 3 x 3, 10 classes" in captured.out
+    assert "data/mnist: 4 files fetched and checked\n20 training and 10 test images of 3 x 3, 10 classes\n" in captured.out
     assert "everything was there and is right" in captured.out
     assert captured.out.count("use it with --data data/mnist") == 2
     assert captured.err.count("train-images-idx3-ubyte.gz: ") == 2

@@ -258,8 +258,9 @@ def test_a_bench_that_does_not_open_leaves_no_folder_and_suggests_a_dry_run_once
 def test_an_error_under_way_is_one_line_and_keeps_what_was_learned(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "./teach.py", "--dry-run", "--fail", "limit"]) == 2
     err = capsys.readouterr().err.splitlines()
-    assert err[-1] == "labonn: error: heaters/ch5: 4.2 V in row 1 is outside 0 to 4 V (bench.toml)"
-    assert err[-2] == f"labonn: failed; the bench is safe; what there is so far is in {only_run()}"
+    assert err[-1] == "labonn: `labonn run ./teach.py … --plan` shows all values against their limits"
+    assert err[-2] == "labonn: error: heaters/ch5: 4.2 V in row 1 is outside 0 to 4 V (bench.toml)"
+    assert err[-3] == f"labonn: failed; the bench is safe; what there is so far is in {only_run()}"
     assert FakeBench.closed == 1
     assert read("result.json")["status"] == "failed"
     assert "LimitError" in read("result.json")["problem"]
@@ -342,7 +343,7 @@ def test_a_bench_that_could_not_be_made_safe_is_never_called_safe(how: str, code
 def test_limit_errors_keep_their_type_when_a_dry_run_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
     FakeBench.problem = LimitError("x: too high")
     assert main(["run", "./teach.py", "--dry-run"]) == 2
-    assert capsys.readouterr().err == "labonn: error: x: too high\n"
+    assert capsys.readouterr().err.splitlines()[0] == "labonn: error: x: too high"
 
 
 def test_blas_gets_one_thread() -> None:

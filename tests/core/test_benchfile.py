@@ -84,7 +84,7 @@ def test_the_bench_files_that_are_shipped_and_made_are_good(sizes: list[int]) ->
         (ADC.replace('"trigger"', '"triger"') + ADC.replace("ports.out", "ports.tap"),
          "lab.toml: ports.out.role: 'triger' is not \"trigger\", the only role there is"),
         (ADC + ADC.replace("ports.out", "ports.tap"), "lab.toml: exactly one port must have role = \"trigger\", not 2 ['out', 'tap']"),
-        (ADC.replace('role = "trigger"\n', ""), 'lab.toml: exactly one port must have role = "trigger", not 0'),
+        (ADC.replace('role = "trigger"\n', ""), 'lab.toml: exactly one port must have role = "trigger", not 0; these can: out'),
         (ADC + "upper = true\n", 'lab.toml: ports.out.upper = True: a quantity such as "4.0 V" or a number is wanted, or one a channel'),
         (ADC + "lower = [1, {}]\n", 'lab.toml: ports.out.lower = [1, {}]: a quantity such as "4.0 V" or a number is wanted, '
          "or one a channel"),

@@ -50,8 +50,24 @@ def _commands(names: list[str], json: bool) -> int:
     if json:
         print_json({"instruments": [{"name": name, "commands": text} for name, text in zip(names, documents, strict=True)]})
     else:
-        print_lines("\n\n".join(documents).split("\n"))
+        print_lines(line for document in documents for line in [*_unruled(document), ""][: -1 if document is documents[-1] else None])
     return 0
+
+
+def _unruled(document: str) -> list[str]:
+    """The lines of a document, each row of a Markdown table as its first cell and, below it, the others with their headings."""
+    lines, headings = list[str](), list[str]()
+    for line in document.split("\n"):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else []
+        if not cells:
+            headings = []
+            lines.append(line)
+        elif not headings:
+            headings = cells
+        elif set("".join(cells)) - set("-: "):
+            lines.append(cells[0])
+            lines += [f"  {name:<{max(map(len, headings[1:]))}}  {cell}" for name, cell in zip(headings[1:], cells[1:], strict=True) if cell]
+    return lines
 
 
 def _row(name: str) -> dict[str, Any]:

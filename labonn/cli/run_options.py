@@ -96,8 +96,8 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
     if args.bench is None and procedure.hook("bench_file") is None:
         raise ProcedureError(f"{procedure.name} has no bench of its own; give one with --bench FILE")
     if args.bench is not None and not args.bench.is_file():
-        names = f"; {procedure.name} has benches of its own: {', '.join(own)}" if own else ""
-        raise BenchFileError(f"--bench {args.bench}: {no_file(args.bench)}{names}")
+        named = f"no such file; {procedure.name} has benches of its own: {', '.join(own)}"
+        raise BenchFileError(f"--bench {args.bench}: {named if own and not args.bench.exists() else no_file(args.bench)}")
     own_check = procedure.hook("check")
     if own_check is not None:
         own_check(args)

@@ -140,8 +140,9 @@ def test_data_that_cannot_be_read_is_told_with_the_file(
         labels.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 7]) + bytes(7))
     code, lines = run("--data", str(folder))
     assert code == 2
-    assert len(lines) == 1
+    assert len(lines) == 2
     assert lines[0].startswith("labonn: error: ")
+    assert lines[1].startswith("labonn: `labonn data fetch mnist`")
     assert ("t10k" if damage in ("missing", "labels") else images.name) in lines[0]
     assert sent == []
     assert runs_in(tmp_path) == []

@@ -125,8 +125,8 @@ def test_what_is_no_rate_is_refused(text: Any) -> None:
         (GAIN + 'slew = "5 V/s"\n', r"lab\.toml: ports\.gain\.slew: '5 V' is in 'V', not in A"),
         (GAIN + "slew = [1, 2]\n", r"lab\.toml: ports\.gain\.slew: 2 values for 3 channels; give one, or one a channel"),
         (GAIN + "slew = [1, 0, 2]\n", r"lab\.toml: ports\.gain\.slew = 0 A/s: must be above zero"),
-        (GAIN + "slew = {}\n", r'lab\.toml: ports\.gain\.slew = \{\}: a rate such as "0\.5 V/s" is wanted, or one a channel'),
-        (GAIN + "slwe = 3\n", r"lab\.toml: ports\.gain\.slwe = 3: unknown key; did you mean 'slew'\?"),
+        (GAIN + "slew = {}\n", r'lab\.toml: ports\.gain\.slew = \{\}: a rate such as "0\.5 V/s" is wanted, or one a channel \(line 6\)'),
+        (GAIN + "slwe = 3\n", r"lab\.toml: ports\.gain\.slwe = 3: unknown key; did you mean 'slew'\? \(line 6\)"),
         (GAIN + OUT.replace("channels", "slew = 1\nchannels"), r"lab\.toml: ports\.out\.slew: is a detector, which is not set to anything"),
     ],
 )

@@ -145,7 +145,7 @@ def in_turn(args: argparse.Namespace, url: str, pid: int, one: Callable[[], tupl
     """Epochs with a page that watches and without, in turn; what share of a processor the server used, the longest log in MB."""
     took: Took = {False: [], True: []}
     used, log_mb = 0.0, 0.0
-    page = [sys.executable, str(Path(__file__).with_name("dash_page.py")), url] + ["--browser"] * args.browser
+    page = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "dash_page.py"), url] + ["--browser"] * args.browser
     with subprocess.Popen(page, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdin is not None
         assert watching.stdout is not None

@@ -415,6 +415,7 @@ def test_pymeasure_sets_and_gets_what_it_knows(pymeasure_board: tuple[Any, RedPi
     inst.dioP2.enabled = True
     assert (inst.led3.enabled, inst.dioP2.direction_in, inst.dioP2.enabled, inst.dioN1.direction_in) == (True, False, True, True)
     inst.aoutslow1.voltage = 1.25
+    assert inst.board_name == "STEMlab 125-14 v1.0"  # sets have no reply: what was asked after them is answered after them
     assert board.pins.slow_v["AOUT1"] == 1.25
     board.pins.slow_v["AIN3"] = 0.75
     assert inst.ainslow3.voltage == 0.75

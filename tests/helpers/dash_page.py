@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from dash_client import ask, get, listening
 
 EVERY_S = {"/curves?points=600": 0.4, "/ports?points=300": 1.0, "/histograms": 1.0, "/log?since_event=1": 1.0, "": 3.0}

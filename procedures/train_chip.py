@@ -16,6 +16,7 @@ import numpy as np
 from labonn.bench import Bench
 from labonn.benchfile import parse
 from labonn.calibration import Store, current
+from labonn.calibration.beliefs.checks import note_passed
 from labonn.calibration.validity import EXPIRED
 from labonn.channels import Floats
 from labonn.chip_curves import KINDS, StartCurves, curves_of
@@ -180,7 +181,9 @@ def _curves(bench: Bench, args: argparse.Namespace, optics: ChipOptics, run: Run
     """
     if args.calibrations is None:
         return None
-    curves = curves_of(current(Store(args.calibrations), bench, args.expired, kinds=KINDS), optics, bench.specs[optics.port])
+    found = current(Store(args.calibrations), bench, args.expired, kinds=KINDS)
+    note_passed(run, found)
+    curves = curves_of(found, optics, bench.specs[optics.port])
     if curves is None:
         kinds = "calibrate_gain_sections" if optics.design.coupler == "pt" else "calibrate_mesh"
         raise ProcedureError(f"--calibrations {args.calibrations}: none of {optics.port}, on this bench; `labonn run {kinds}` makes one")

@@ -19,7 +19,7 @@ from labonn.absorbers import transmission
 from labonn.bench import Bench
 from labonn.calibration import Store, current
 from labonn.calibration.beliefs.belief import believed, seen_optics, show_as_believed, show_as_built
-from labonn.calibration.beliefs.checks import Beliefs
+from labonn.calibration.beliefs.checks import Beliefs, note_passed
 from labonn.calibration.validity import EXPIRED
 from labonn.channels import Floats
 from labonn.data import DataSet, load, split_validation
@@ -200,6 +200,7 @@ def _believe(bench: Bench, args: argparse.Namespace, run: Run, network: Network)
     checkpoint = run.orders.checkpoint if run.orders is not None else None
     if checkpoint is None:
         beliefs.take(current(beliefs.store, bench, args.expired, kinds=KINDS))
+        note_passed(run, beliefs.found)
     else:
         kept = map(beliefs.store.load, checkpoint.about.get("calibrations", {}).values())
         beliefs.take({(one.port, one.kind): one for one in kept})

@@ -65,8 +65,9 @@ def _unruled(document: str) -> list[str]:
         elif not headings:
             headings = cells
         elif set("".join(cells)) - set("-: "):
-            lines.append(cells[0])
-            lines += [f"  {name:<{max(map(len, headings[1:]))}}  {cell}" for name, cell in zip(headings[1:], cells[1:], strict=True) if cell]
+            width = max(map(len, headings[1:]))
+            told = [f"  {name:<{width}}  {cell}" for name, cell in zip(headings[1:], cells[1:], strict=True) if cell]
+            lines += [cells[0], *told]
     return lines
 
 

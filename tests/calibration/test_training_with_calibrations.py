@@ -24,6 +24,7 @@ from labonn.cli.run import one_blas_thread
 from labonn.layers import layers_of
 from labonn.network import Network, image_volts
 from labonn.optics import Optics
+from labonn.record import open_record
 from labonn.response import commanded_fields
 from procedures.benches import vapour_cell
 
@@ -203,6 +204,11 @@ def test_a_training_believes_what_is_current_and_says_so(labonn_run: Run, tmp_pa
     assert "\nbelieved  " in shown
     assert all(id in events(folder) for id in ids.values())
     assert "absorbers, ovens: no calibration; the nominal curve of optical depth is believed" in events(folder)
+    with open_record(folder) as record:
+        checks = record.checks()
+    assert {check["name"] for check in checks} <= {f"{kind} of {port}" for port, kind in map(str.split, ids)}
+    assert len(checks) >= 3
+    assert all(check["passed"] and check["text"] == "holds, as the run begins" for check in checks)
     newest = max((folder / "checkpoints").glob("*.npz"))
     with np.load(newest) as file:
         assert json.loads(file["about"].tobytes())["calibrations"] == ids

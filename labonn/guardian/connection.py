@@ -98,8 +98,11 @@ class Connection:
         """Send, and wait for nothing."""
         self._socket.send_multipart([orjson.dumps(header), *frames])
 
-    def ask_once(self, header: dict[str, Any], key: str, answer_s: float | None = None) -> Reply:
+    def ask_once(self, header: dict[str, Any], key: str, answer_s: float | None = None, gone: Callable[[], bool] | None = None) -> Reply:
         """The answer to a request without a number, which has `key`.
+
+        Args:
+            gone: whether the guardian is known to have ended, asked while there is no answer.
 
         Raises:
             ConnectError: nothing answers.
@@ -108,10 +111,14 @@ class Connection:
         self.send(header)
         until_s = time.monotonic() + answer_s
         while (left := until_s - time.monotonic()) > 0:
-            if self._socket.poll(math.ceil(1000 * left)):
+            over = gone is not None and gone()  # asked before the last look for an answer
+            if self._socket.poll(math.ceil(1000 * left) if gone is None else LOOK_MS):
                 about, frames = self._received()
                 if key in about or "error" in about or "refused" in about:
                     return about, frames
+            elif over:
+                told = "what it guards it makes safe as it ends, and its twin does if it was killed"
+                raise ConnectError(f"{self.url}: this guardian ended before it answered; {told}. `labonn safe --bench FILE` makes sure")
         keys = " (or it does not know these keys)" if self._keys is not None else ""
         raise ConnectError(f"{self.url}: no guardian answers there within {answer_s:g} s{keys}; `labonn serve BENCH` starts one")
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 from guardian_rig import Rig, shaken, until
 
 from labonn.cli import main
-from labonn.guardian import rescue
+from labonn.errors import ConnectError
+from labonn.guardian import asking, rescue
 from labonn.guardian.client import RemoteBench
 from labonn.shots import ShotTable
 
@@ -48,6 +50,18 @@ def test_serve_prints_its_address_and_ends_safe_by_a_signal(desk: Path) -> None:
         told = process.stderr.read()
     for line in ("guards bench.toml at zmq://", "lease to", "lease given back by", "the guardian was stopped", "everything is safe"):
         assert line in told
+
+
+def test_a_guardian_that_ends_before_it_has_made_safe_is_not_waited_for(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(str(desk), "--dry-run", "--bind", "private") as (process, address):
+        monkeypatch.setattr(asking, "status", lambda url: process.send_signal(signal.SIGSTOP))  # the moment after it has answered
+        with ThreadPoolExecutor() as pool:
+            pending = pool.submit(asking.make_safe, address)
+            assert not wait([pending], timeout=1.0).done
+            process.kill()
+            process.wait()
+            with pytest.raises(ConnectError, match=r"ended before it answered; .* `labonn safe --bench FILE` makes sure"):
+                pending.result(timeout=10)
 
 
 @pytest.mark.parametrize(

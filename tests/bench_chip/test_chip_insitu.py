@@ -195,6 +195,7 @@ def test_in_situ_backpropagation_names_what_a_chip_does_not_have(rig_of: Callabl
         rig.run(adjoint(rig.objective, rig.theta))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["shift", "adjoint", "aware", "central"])
 def test_standard_errors_are_the_scatter_of_repeated_measurements(
     rig_of: Callable[..., Any], perfect: Callable[..., Any], method: str

@@ -304,6 +304,7 @@ def run(tmp_path: Path, procedure: str, *arguments: str, code: int = 0) -> None:
     assert main(["run", procedure, "--dry-run", "--out", str(tmp_path / "runs"), "--json", *arguments]) == code
 
 
+@pytest.mark.slow
 def test_the_bench_is_calibrated_by_commands_detectors_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "calibrate_gain_sections", code=2)
     told = capsys.readouterr().err

@@ -59,6 +59,7 @@ def truth_of(bank: BankLight) -> Array:
     return np.stack([bank.rise_s, bank.delay_s, bank.fall_s, bank.delay_s], axis=1)
 
 
+@pytest.mark.slow
 def test_errors_are_what_a_hundred_seeds_scatter_by() -> None:
     """A hundred banks of three heaters side by side, as one of 300 that have no crosstalk from bank to bank."""
     desk, count = DeskSettings(threshold_a=0, v_per_w=90_000.0), 300

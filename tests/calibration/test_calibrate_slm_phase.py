@@ -93,6 +93,7 @@ def test_ten_bits_are_calibrated_as_eight_are(slm_of: Open) -> None:
     assert np.sqrt(np.mean(off**2)) < TARGET_RAD / 5
 
 
+@pytest.mark.slow
 def test_the_standard_errors_are_those_of_a_hundred_seeds() -> None:
     """Two regions of each seed, side by side on one large panel."""
     found, truth = many_seeds(range(100))
@@ -233,6 +234,7 @@ def test_the_command_keeps_a_calibration_a_figure_and_a_table_that_the_port_take
         fields_of_codes(with_lut, "slm")
 
 
+@pytest.mark.slow
 def test_regions_may_be_left_out_and_the_others_are_as_good_as_ever(tmp_path: Path, capsys: Any, slm_of: Open) -> None:
     path = tmp_path / "broken.toml"
     path.write_text(SMALL + "blocked = [3]\nswapped = [[0, 1]]\n")
@@ -251,6 +253,7 @@ def test_regions_may_be_left_out_and_the_others_are_as_good_as_ever(tmp_path: Pa
     assert len(Store(tmp_path / "calibrations").ids()) == 1, "nothing is kept of one that failed"
 
 
+@pytest.mark.slow
 def test_the_check_passes_on_the_same_bench_and_fails_on_another_or_a_changed_one(tmp_path: Path, slm_of: Open) -> None:
     path = tmp_path / "slm.toml"
     path.write_text(SMALL)

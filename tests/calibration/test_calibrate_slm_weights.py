@@ -164,6 +164,7 @@ def right(common: Array, scales: Array) -> None:
         assert abs(pulls.mean()) < 0.3
 
 
+@pytest.mark.slow
 def test_errors_are_what_a_dozen_panels_scatter_by(panels_of: Open) -> None:
     bench = panels_of(sizes=(8, 6, 4))
     pulls = [one.pulls(one.outcome(bench)) for one in map(Optics, range(12))]

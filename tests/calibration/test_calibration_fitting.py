@@ -78,6 +78,7 @@ def test_robust_fits_are_those_of_scipy_with_the_same_loss() -> None:
     assert np.abs(found.parameters - truth)[:, 2].mean() < 0.3 * np.abs(plain.parameters - truth)[:, 2].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["linear", "huber", "soft_l1"])
 def test_standard_errors_are_what_a_hundred_seeds_scatter_by(loss: str) -> None:
     pulls = []
@@ -91,6 +92,7 @@ def test_standard_errors_are_what_a_hundred_seeds_scatter_by(loss: str) -> None:
     assert np.all(np.abs(np.mean(np.concatenate(pulls), axis=0)) < 0.15)
 
 
+@pytest.mark.slow
 def test_given_standard_errors_weigh_points_and_make_the_covariance() -> None:
     rng = np.random.default_rng(4)
     truth, x, clean = modulators(rng, 3000, 0.0)

@@ -192,6 +192,7 @@ def recorded(folder: Path) -> list[Any]:
         return [json.loads(row[0]) for row in record.execute("SELECT calibrations FROM sessions ORDER BY session")]
 
 
+@pytest.mark.slow
 def test_a_training_believes_what_is_current_and_says_so(labonn_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = kept_by(labonn_run, tmp_path)
     ids = {f"{port} {kind}": id for (port, kind, _, _), id in Store(kept).current().items()}

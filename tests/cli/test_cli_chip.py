@@ -187,6 +187,7 @@ def test_matrices_start_a_chip_by_decomposition_or_by_a_fit(
     assert told in (folder / "events.log").read_text()
 
 
+@pytest.mark.slow
 def test_an_in_silico_start_is_better_than_a_random_one_on_an_ideal_chip(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, pictures: Path
 ) -> None:

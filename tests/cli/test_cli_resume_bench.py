@@ -87,6 +87,7 @@ def test_a_copy_of_the_bench_file_that_was_edited_is_refused(cut: Path, lab: Lab
     assert "bench.toml: has been changed since the checkpoint was taken" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_serial_numbers_are_refused_and_taken_by_force(cut: Path, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     for port in ("input", "output"):
         for emulator in lab.emulated.simulated.instruments.of(port):

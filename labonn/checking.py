@@ -70,6 +70,8 @@ def check_bench(path: Path | str, dry_run: bool = False, ideal: bool = False, se
         BenchFileError: the file itself is wrong, or has no simulated bench for a dry run.
     """
     file = read(Path(path))
+    if dry_run:
+        check_links(file)
     if dry_run and ideal:
         file = idealised(file)
     link_of, _, simulated = source_of(file, DryRun(ideal, seed) if dry_run else None)

@@ -67,11 +67,17 @@ def connect(url: str, simulated: Callable[[str], AnyLink] | None = None, **optio
         if simulated is None:
             raise ConnectError(f"{url}: simulated instruments exist only in a dry run; add --dry-run")
         return simulated(rest)
-    if scheme not in _BACKENDS:
+    check_kind(url)
+    return import_module(_BACKENDS[scheme]).open_link(url, **options)
+
+
+def check_kind(url: str) -> None:
+    """Raise ConnectError for a URL of a kind that no backend is for."""
+    scheme = url.partition("://")[0]
+    if scheme not in (*_BACKENDS, "sim"):
         near = difflib.get_close_matches(scheme, _BACKENDS, n=1)
         hint = f"did you mean {near[0]}://?" if near else f"known are {', '.join([*_BACKENDS, 'sim'])}"
         raise ConnectError(f"{url}: unknown kind of link {scheme!r}; {hint}")
-    return import_module(_BACKENDS[scheme]).open_link(url, **options)
 
 
 def query_options(url: str, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from labonn.filelines import with_lines
 from labonn.joined import JoinedActuator, JoinedDetector, every
 from labonn.recovery import ReturningLink
 from labonn.sharing import LinkOf
-from labonn.sources import DryRun, SdkCalls, idealised, instrument_name, source_of, world_of
+from labonn.sources import DryRun, SdkCalls, check_links, idealised, instrument_name, source_of, world_of
 
 __all__ = ["DryRun", "Opened", "open_ports"]
 
@@ -167,8 +167,9 @@ def open_ports(
     Raises:
         LabonnError: every port that failed, one a line; those that did open are made safe and closed again.
     """
-    if dry_run is not None and dry_run.ideal:
-        file = idealised(file)
+    if dry_run is not None:
+        check_links(file)
+        file = idealised(file) if dry_run.ideal else file
     link_of, clock, simulated = source_of(file, dry_run, replay)
     opened = Opened({}, {}, [], clock, simulated, world=world_of(file, dry_run, replay))
     tasks: dict[str, Future[tuple[Any, ChannelSpec, list[Any]]]] = {}

@@ -11,7 +11,8 @@ from labonn.benchfile import BenchFile, PortFile
 from labonn.clock import Clock, RealClock, SimulatedClock
 from labonn.errors import BenchFileError, ConnectError, LinkError
 from labonn.faults import Fault
-from labonn.links import AnyLink, connect
+from labonn.filelines import with_lines
+from labonn.links import AnyLink, check_kind, connect
 from labonn.registry import load
 from labonn.sharing import LinkOf, SharedLinks
 
@@ -36,7 +37,11 @@ def instrument_name(port: PortFile, index: int) -> str:
 
 
 def source_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = None) -> tuple[LinkOf, Clock, Any]:
-    """What makes links: the file's URLs, a simulated bench, or a tape; with its clock, and the simulated bench or tape to close."""
+    """What makes links: the file's URLs, a simulated bench, or a tape; with its clock, and the simulated bench or tape to close.
+
+    Raises:
+        BenchFileError: a dry run of a file without a simulated bench.
+    """
     if replay is not None:
         from labonn.tapes.replaying import Tape
 
@@ -118,6 +123,27 @@ def _real_link(port: PortFile, index: int) -> AnyLink:
         return port.driver.load_sdk(url) if hasattr(port.driver, "load_sdk") and not taped else connect(url, **link_options(port))
     except (ConnectError, LinkError) as problem:
         raise type(problem)(f"{problem}; to try without instruments add --dry-run") from problem
+
+
+def check_links(file: BenchFile) -> None:
+    """Of a dry run, which connects to none of them: whether there are links of these kinds, and drivers that speak over them.
+
+    Raises:
+        BenchFileError: all that are wrong, with their lines.
+    """
+    problems = []
+    for port in file.ports.values():
+        for url in port.links:
+            try:
+                check_speaks(port, url)
+                if not hasattr(port.driver, "load_sdk"):
+                    check_kind(url)
+            except BenchFileError as problem:
+                problems.append(f"{file.name}: {problem}")
+            except ConnectError as problem:
+                problems.append(f"{file.name}: ports.{port.name}.link: {problem}")
+    if problems:
+        raise BenchFileError("\n".join(with_lines(file.text, problem) for problem in problems))
 
 
 def check_speaks(port: PortFile, url: str) -> None:

@@ -85,3 +85,12 @@ def format_range(low: float, high: float, unit: str) -> str:
     first, last = format_quantity(low, unit), format_quantity(high, unit)
     number, _, own = first.partition(" ")
     return f"{number if low == 0 or last.endswith(' ' + own) else first} to {last}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, in two numbers at most."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -7,6 +7,7 @@ it is for. One that fails takes with it what builds on it; the rest is done.
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from labonn.calibration.ordering import PREFIX, Part, Step, measured, needed, op
 from labonn.calibration.validity import EXPIRED
 from labonn.errors import CalibrationError, LabonnError, ProcedureError
 from labonn.runs import Run
+from labonn.units import duration
 from procedures.benches import shipped
 
 benches = tuple(sorted(path.stem for path in (Path(__file__).parent / "benches").glob("*.toml")))
@@ -55,7 +57,8 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     table = _Table(run)
     for name, problem in broken.items():
         table.add(name.removeprefix(PREFIX), "failed", problem)
-    for step in steps:
+    for number, step in enumerate(steps, 1):
+        table.begins(f"{number} of {len(steps)}, {step.kind}")
         missing = [kind for kind in step.after if kind in table.lost]
         if missing:
             table.add(step.kind, "skipped", f"it builds on {', '.join(missing)}")
@@ -84,11 +87,16 @@ class _Table:
         self.lost: list[str] = []
         self.problems: dict[str, str] = {}
         self.counts: list[str] = []
-        print(f"{'calibration':<15} {'':<9} what\n{'-' * WIDTH}", flush=True)
+        print(f"{'calibration':<15} {'status':<9} port and id\n{'-' * WIDTH}", flush=True)
 
     def note(self, text: str) -> None:
         """Only for the run's events."""
         self._run.event(text)
+
+    def begins(self, told: str) -> None:
+        """What is done next, which may take a while."""
+        if self._run.mode != "quiet":
+            print(f"{self._run.procedure}: {told}", file=sys.stderr, flush=True)
 
     def add(self, kind: str, status: str, told: str) -> None:
         """A row; `told` is cut at the end of the line."""
@@ -128,4 +136,4 @@ def _measure(step: Step, store: Store, bench: Bench, args: argparse.Namespace, r
 
 def _kept(step: Step, kept: Sequence[str], seconds: float, table: _Table) -> None:
     for told in kept or ["nothing was kept"]:
-        table.add(step.kind, "measured", f"{told} ({seconds:.3g} s of bench time)")
+        table.add(step.kind, "measured", f"{told} ({duration(seconds)} of bench time)")

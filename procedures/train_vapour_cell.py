@@ -23,7 +23,7 @@ from labonn.calibration.beliefs.checks import Beliefs, note_passed
 from labonn.calibration.validity import EXPIRED
 from labonn.channels import Floats
 from labonn.data import DataSet, load, split_validation
-from labonn.errors import ProcedureError
+from labonn.errors import CalibrationError, ProcedureError
 from labonn.figures import training_figure
 from labonn.gradients import DERIVATIVES, ERRORS, Method
 from labonn.keeping import Keeper
@@ -200,6 +200,10 @@ def _believe(bench: Bench, args: argparse.Namespace, run: Run, network: Network)
     checkpoint = run.orders.checkpoint if run.orders is not None else None
     if checkpoint is None:
         beliefs.take(current(beliefs.store, bench, args.expired, kinds=KINDS))
+        if not beliefs.found:
+            count, name = len(beliefs.store.ids()), bench.file.name
+            told = f"none of its {count} calibrations is of this bench ({name}) and of a kind that this training believes"
+            raise CalibrationError(f"--calibrations {args.calibrations}: {told}; labonn run calibrate_all --bench FILE makes them")
         note_passed(run, beliefs.found)
     else:
         kept = map(beliefs.store.load, checkpoint.about.get("calibrations", {}).values())
@@ -221,7 +225,7 @@ def _warm_up(bench: Bench, run: Run, network: Network, believe: str) -> None:
         run.event("SLMs are believed to show fields as " + ("their calibrations say" if known else "they were built to"))
         return
     corrected = _correct_slms(bench, responses)
-    run.event(f"SLM responses measured; largest correction of a field: {corrected}")
+    run.event(f"SLM responses measured; largest correction of a field: {', '.join(f'{port} {off:.3g}' for port, off in corrected.items())}")
 
 
 def _recalibrate(bench: Bench, training: Training, ranges: Ranges, beliefs: Beliefs) -> None:

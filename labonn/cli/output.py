@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from labonn.runs import plain
+from labonn.units import duration
 
 LABEL_WIDTH = 28
 WIDTH, NARROWEST = 80, 40  # columns where there is no terminal to ask; and of the narrowest that tables are made for
@@ -54,15 +55,6 @@ def _row(key: str, value: Any) -> tuple[str, str | None]:
     if key.endswith("_s") and isinstance(value, (int, float)) and not isinstance(value, bool):
         return key.removesuffix("_s").replace("_", " "), duration(float(value))
     return key.replace("_", " "), _short(value)
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, in two numbers at most."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def _short(value: Any) -> str | None:

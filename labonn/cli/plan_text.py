@@ -121,7 +121,7 @@ def _memory(one: Any) -> str:
 
 
 def _totals(plan: Plan, args: argparse.Namespace) -> Iterable[str]:
-    from labonn.cli.output import duration
+    from labonn.units import duration
 
     total, step = defaultdict(float, plan.total), defaultdict(float, plan.step)
     rows = [("shots", f"{round(total['shots']):,} in {round(total['tables']):,} tables, {round(total['exchanges']):,} exchanges")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -48,6 +49,7 @@ class Past:
             action.default = argparse.SUPPRESS  # from here on only what is given is parsed
         self._later(parser)
         given = vars(parser.parse_args(arguments))
+        self._given = given.keys()
         self._agree(given, parser)
         self._faults = given.get("faults", [])  # what went wrong then is not to go wrong again
         vars(self.args).update({name: given.get(name, False) for name in ("json", "quiet", "force")})
@@ -112,6 +114,16 @@ class Past:
             raise ProcedureError(f"--resume: {self.folder.name} ran {ran} is for another run")
         return Orders(self.args.checkpoint, self.args.dry_run, self._checkpoint, self._faults, self.args.force, stop)
 
+    @property
+    def _nothing_left(self) -> str:
+        """That the run had done all its steps, and how it would go further."""
+        free = self._free - CONTROL
+        ended = (self.folder / "result.json").is_file() and json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        if not ended or ended.get("status") != "finished" or free & self._given:
+            return ""
+        further = f"; {' or '.join(f'--{name} N' for name in sorted(free))} goes further" if free else ""
+        return f", its last: it had finished, and only shows its result again{further}"
+
     def verify(self, bench: Bench, run: Run) -> None:
         """The bench is the same; write into the settings that the run goes on, and how that was asked for."""
         verify(bench, self._checkpoint, self.args.force, run.event)
@@ -119,4 +131,4 @@ class Past:
         self.settings["resumed"] = [*self.settings.get("resumed", ()), session]
         run.write_settings(self.settings)
         if not self.args.quiet:
-            print(f"labonn: {run.folder.name} goes on after step {self._checkpoint.step}", file=sys.stderr)
+            print(f"labonn: {run.folder.name} goes on after step {self._checkpoint.step}{self._nothing_left}", file=sys.stderr)

@@ -102,7 +102,7 @@ def _new_run(args: argparse.Namespace, procedure: Procedure, arguments: list[str
         "command": shlex.join(["labonn", "run", *arguments]),
         "dry_run": args.dry_run,
         "ideal": args.ideal,
-        "bench": args.bench or "the procedure's own",
+        "bench": args.bench or args.bench_name or "the procedure's own",
         "options": {key: value for key, value in vars(args).items() if key != "procedure"},
     }
     run = Run.create(args.out, procedure.name, settings, seed=args.seed or 0)

@@ -95,12 +95,21 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
         args.bench = None
     if args.bench is None and procedure.hook("bench_file") is None:
         raise ProcedureError(f"{procedure.name} has no bench of its own; give one with --bench FILE")
+    if args.bench is not None and not args.bench.exists():
+        args.bench = shipped(args.bench) or args.bench
     if args.bench is not None and not args.bench.is_file():
         named = f"no such file; {procedure.name} has benches of its own: {', '.join(own)}"
         raise BenchFileError(f"--bench {args.bench}: {named if own and not args.bench.exists() else no_file(args.bench)}")
     own_check = procedure.hook("check")
     if own_check is not None:
         own_check(args)
+
+
+def shipped(name: Any) -> Path | None:
+    """The template of that name, where a bench file was wanted and there is none; None: there is no such name either."""
+    from labonn.drafting.templates import path_of
+
+    return path_of(str(name)) if len(Path(str(name)).parts) == 1 else None
 
 
 def no_file(path: Path) -> str:

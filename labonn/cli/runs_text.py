@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from labonn.cli.output import columns, duration, folded, paint
+from labonn.cli.output import columns, folded, paint
 from labonn.progress.words import clock
 from labonn.record.finding import Summary
+from labonn.units import duration
 
 SHOWN_ROWS, SHOWN_EVENTS = 12, 10
 HEADINGS = ("run", "procedure", "status", "steps", "best", "took")
@@ -73,6 +74,8 @@ def _head(one: Summary, about: Mapping[str, Any]) -> str:
         lines.append(f"best      {one.best[0].replace('_', ' ')} {_best(one)}")
     lines.append(f"seed      {first['seed']}{', a dry run' if first['dry_run'] else ''}")
     lines.append(f"versions  {', '.join(f'{name} {version}' for name, version in (first['versions'] or {}).items())}")
+    if one.status in ("died", "interrupted", "failed") and any((one.folder / "checkpoints").glob("[0-9]*.npz")):
+        lines.append(f"next      labonn run {one.procedure} --resume {one.folder}")
     believed = about["sessions"][-1]["calibrations"] or {}
     lines += [f"believed  {', '.join(f'{what} {id}' for what, id in believed.items())}"] if believed else []
     first_rows, *rest = (folded(line, hang=10) for line in lines)

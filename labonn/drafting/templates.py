@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module, resources
+from pathlib import Path
 
 from labonn.errors import LabonnError
 from labonn.registry import registered
@@ -54,6 +56,16 @@ def templates() -> dict[str, Template]:
                 name = file.name.removesuffix(".toml")
                 found.setdefault(name, Template(name, file.read_text(encoding="utf-8"), point.value))
     return found
+
+
+def path_of(name: str) -> Path | None:
+    """The file of the template of this name; None: there is none, or it is in an archive."""
+    for point in registered(GROUP).values():
+        with suppress(ImportError):
+            found = resources.files(import_module(point.value)) / f"{name}.toml"
+            if isinstance(found, Path) and found.is_file():
+                return found
+    return None
 
 
 def template(name: str) -> Template:

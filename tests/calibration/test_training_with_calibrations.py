@@ -255,6 +255,13 @@ def test_a_run_that_goes_on_believes_what_it_did(labonn_run: Run, tmp_path: Path
     assert recorded(part)[0] == recorded(part)[1]
 
 
+def test_calibrations_of_another_bench_alone_are_refused(labonn_run: Run, tmp_path: Path) -> None:
+    labonn_run("calibrate_modulators", "--bench", "modulator_row", "--calibrations", str(tmp_path / "kept"))
+    _, told = labonn_run("train_vapour_cell", "--calibrations", str(tmp_path / "kept"), "--epochs", "1", code=2)
+    assert "none of its 1 calibrations is of this bench (bench.toml)" in told["error"]
+    assert "labonn run calibrate_all --bench FILE makes them" in told["error"]
+
+
 def test_calibrations_that_expired_are_refused_unless_they_are_wanted(labonn_run: Run, tmp_path: Path) -> None:
     labonn_run("calibrate_modulators", "--calibrations", str(tmp_path / "kept"), "--days", "1e-9")
     options = ["--calibrations", str(tmp_path / "kept"), "--epochs", "1"]

@@ -94,3 +94,27 @@ def test_labonn_alone_shows_the_first_steps_with_commands_that_there_are(words: 
     steps = [line.split() for line in out.partition("first steps")[2].splitlines() if line.startswith("  labonn")]
     assert {step[1] for step in steps} == {"run", "dash", "report", "init", "check"} <= set(COMMANDS)
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_dry_check_tells_of_links_of_unknown_kinds_and_of_those_that_a_driver_cannot_speak_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lab.toml"
+    assert main(["init", "--bench-type", "pt_chip", "-o", str(file), "--yes"]) == 0
+    text = file.read_text(encoding="utf-8")
+    for wrong, told in (("zqm://", "unknown kind of link 'zqm'; did you mean zmq://?"), ("serial://", "speaks over zmq://, not over serial://")):
+        file.write_text(text.replace("zmq://127.0.0.1:5571", f"{wrong}127.0.0.1:5571"), encoding="utf-8")
+        capsys.readouterr()
+        assert main(["check", "--bench", str(file), "--dry-run"]) == 2
+        err = capsys.readouterr().err
+        assert told in err
+        assert "ports.gain.link" in err
+        assert "(line " in err
+
+
+def test_the_name_of_a_shipped_bench_file_is_a_bench_for_every_procedure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "train_vapour_cell", "--dry-run", "--bench", "vapour_defect", "--out", str(tmp_path / "runs")]
+    assert main(words) == 2
+    assert "--bench vapour_defect: no such file" in capsys.readouterr().err
+    assert main([*[f"{word}s" if word == "vapour_defect" else word for word in words], "--hidden", "3"]) == 2
+    assert "--hidden 3: this bench has hidden layers of 64 64" in capsys.readouterr().err

@@ -198,6 +198,13 @@ def cut(pictures: Path, tmp_path: Path, cut_at: Callable[[int], None], capsys: p
     return tmp_path / "runs"
 
 
+def test_a_run_that_had_done_all_its_steps_says_so_and_how_it_goes_further(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume(cut) == 0
+    assert "it had finished" not in capsys.readouterr().err
+    assert resume(cut) == 0
+    assert "its last: it had finished, and only shows its result again" in capsys.readouterr().err
+
+
 def test_a_torn_checkpoint_is_told_and_the_one_before_it_taken(
     cut: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,18 @@ def test_the_list_says_how_each_run_is_and_what_came_out(opened: Opener, url: st
     assert seen.page.locator(".runs .row[data-run]").count() == 1
 
 
+def test_from_one_run_to_the_list_and_to_another(opened: Opener, url: str) -> None:
+    seen = shown(opened, url, VAPOUR)  # whose ovens have a chart of their temperature only
+    seen.panel("ports")
+    seen.page.click("a[href='#/']")
+    seen.page.wait_for_selector(f'[data-run="{CHIP}"]')
+    seen.page.click(f'[data-run="{CHIP}"] .name a')
+    seen.panel("maps")
+    assert CHIP in seen.page.title()
+    seen.page.go_back()
+    seen.page.wait_for_selector(f'[data-run="{VAPOUR}"]')
+
+
 @pytest.mark.parametrize(("name", "panels", "width", "theme"), [(CHIP, CHIP_PANELS, 390, "dark"), (VAPOUR, VAPOUR_PANELS, 1280, "light")])
 def test_every_panel_of_a_run_is_drawn(opened: Opener, url: str, name: str, panels: tuple[str, ...], width: int, theme: str) -> None:
     seen = shown(opened, url, name, width=width, theme=theme)

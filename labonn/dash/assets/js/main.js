@@ -15,8 +15,13 @@ const VIEWS = [
 let leave = () => {};
 
 function show() {
-  leave();
+  const before = leave;
   leave = () => {};
+  try {
+    before();
+  } catch (problem) {
+    console.error(problem); // whatever is wrong with the view before, the next one is shown
+  }
   const main = document.getElementById("main");
   for (const [pattern, view] of VIEWS) {
     const found = pattern.exec(location.hash);

@@ -9,7 +9,8 @@ import { Panel } from "../panel.js";
 const NEAR = 0.05; // of the range left to a limit: marked
 const POINTS = 300;
 
-export const wanted = (info) => Object.keys(info.hardware?.start ?? {}).length + info.ports.command.length + info.ports.reading.length > 0;
+// A calibration has no steps; what it found is in its figures.
+export const wanted = (info) => (info.status === "running" || info.newest?.step > 0) && Object.keys(info.hardware?.start ?? {}).length + info.ports.command.length + info.ports.reading.length > 0;
 
 export function create(run) {
   const cards = new Map();
@@ -104,7 +105,7 @@ class Card {
   }
 
   close() {
-    for (const chart of this.#charts) chart.close();
+    for (const chart of this.#charts) chart?.close(); // a port that no step has used has only that of its temperature
   }
 
   #chart(index, title, unit, against) {

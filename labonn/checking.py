@@ -18,7 +18,7 @@ from labonn.filelines import with_lines
 from labonn.opening import DryRun, joined, located, open_instrument, tightened
 from labonn.protection import Protection
 from labonn.sharing import LinkOf
-from labonn.sources import idealised, instrument_name, source_of
+from labonn.sources import check_links, idealised, instrument_name, source_of
 from labonn.trouble import file_problems, twins_noted, whose
 from labonn.units import format_quantity, format_rate
 

@@ -71,11 +71,11 @@ def connect(url: str, simulated: Callable[[str], AnyLink] | None = None, **optio
     return import_module(_BACKENDS[scheme]).open_link(url, **options)
 
 
-def check_kind(url: str) -> None:
-    """Raise ConnectError for a URL of a kind that no backend is for."""
+def check_kind(url: str, misspelt: bool = False) -> None:
+    """Raise ConnectError for a URL of a kind that no backend is for; `misspelt`: only if one of almost that name is."""
     scheme = url.partition("://")[0]
-    if scheme not in (*_BACKENDS, "sim"):
-        near = difflib.get_close_matches(scheme, _BACKENDS, n=1)
+    near = difflib.get_close_matches(scheme, _BACKENDS, n=1)
+    if scheme not in (*_BACKENDS, "sim") and (near or not misspelt):
         hint = f"did you mean {near[0]}://?" if near else f"known are {', '.join([*_BACKENDS, 'sim'])}"
         raise ConnectError(f"{url}: unknown kind of link {scheme!r}; {hint}")
 

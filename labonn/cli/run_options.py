@@ -95,7 +95,7 @@ def check(args: argparse.Namespace, procedure: Procedure) -> None:
         args.bench = None
     if args.bench is None and procedure.hook("bench_file") is None:
         raise ProcedureError(f"{procedure.name} has no bench of its own; give one with --bench FILE")
-    if args.bench is not None and not args.bench.exists():
+    if isinstance(args.bench, Path) and not args.bench.exists():
         args.bench = shipped(args.bench) or args.bench
     if args.bench is not None and not args.bench.is_file():
         named = f"no such file; {procedure.name} has benches of its own: {', '.join(own)}"

@@ -202,6 +202,7 @@ def run(tmp_path: Path, *arguments: str, code: int = 0) -> None:
     assert main(given) == code
 
 
+@pytest.mark.slow
 def test_the_command_keeps_the_times_compares_them_with_the_bench_file_and_leaves_out(bank_of: Open, tmp_path: Path, capsys: Any) -> None:
     truth = truth_of(bank_of("dead = [5]", channels=6)._opened.simulated.bank)
     path = tmp_path / "bank.toml"

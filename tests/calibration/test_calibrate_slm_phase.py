@@ -213,6 +213,7 @@ def run(tmp_path: Path, *arguments: str, code: int = 0) -> None:
     assert main(given) == code
 
 
+@pytest.mark.slow
 def test_the_command_keeps_a_calibration_a_figure_and_a_table_that_the_port_takes(tmp_path: Path, capsys: Any, slm_of: Open) -> None:
     run(tmp_path, "--condition", "wavelength_nm=632.8")
     told = json.loads(capsys.readouterr().out)

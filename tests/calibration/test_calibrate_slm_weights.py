@@ -296,6 +296,7 @@ def test_the_drift_check_passes_on_the_same_bench_and_fails_on_a_changed_one(pan
     assert any("and is" in reason for reason in reasons(calibrations[0], other))
 
 
+@pytest.mark.slow
 def test_the_procedure_keeps_one_calibration_a_port_with_a_figure_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, store = tmp_path / "small.toml", tmp_path / "kept"
     path.write_text(vapour_cell(SIZES))

@@ -101,6 +101,7 @@ def test_other_serial_numbers_are_refused_and_taken_by_force(cut: Path, lab: Lab
     assert "goes on by --force, although input: " in events(cut)
 
 
+@pytest.mark.slow
 def test_light_that_has_changed_is_refused_and_what_was_there_stays(cut: Path, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = (cut / "metrics.jsonl").read_bytes()
     lab.light.full_light *= 0.7  # a mirror has moved

@@ -128,6 +128,7 @@ def test_a_table_has_a_row_a_fault_and_a_column_a_bench() -> None:
     assert [line.split() for line in lines[1:3]] == [["drop", "1r", "1r"], ["late", "-", "1r"]]
 
 
+@pytest.mark.slow
 def test_the_campaign_is_a_program_that_says_what_came_of_it(tmp_path: Path) -> None:
     script = Path(__file__).with_name("campaign.py")
     arguments = ["--only", "^pt_chip gain (drop|timeout) ", "--json", str(tmp_path / "all.json")]

@@ -311,7 +311,7 @@ def test_what_drifts_between_epochs_is_measured_again_and_believed(
     assert recorded(folder)[0]["weights1 slm_weights"] == new
     assert list(folder.glob("again_slm_weights_weights1*.png"))
     with sqlite3.connect(f"file:{folder / 'record.sqlite'}?mode=ro", uri=True) as record:
-        checks = list(record.execute("SELECT name, passed FROM checks"))
+        checks = list(record.execute("SELECT name, passed FROM checks WHERE text != 'holds, as the run begins'"))
     assert len(checks) == 5 * 3
     assert ("slm_weights of weights1", 0) in checks
     assert ("modulators of input", 1) in checks

@@ -27,16 +27,24 @@ FILLED = """canvas => {
 }"""
 
 
+_OPEN: list[Browser] = []
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """The computer's own; the test is skipped where there is none."""
     path = os.environ.get("LABONN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("no chromium on this computer (apt install chromium, or LABONN_CHROMIUM=path of one): the page is not tested")
+    if _OPEN:  # Playwright can be had once in a process
+        yield _OPEN[0]
+        return
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        _OPEN.append(playwright.chromium.launch(executable_path=path, args=ARGUMENTS))
+        try:
+            yield _OPEN[0]
+        finally:
+            _OPEN.pop().close()
 
 
 @dataclass

@@ -83,7 +83,8 @@ class Card {
     const room = port.entry?.length ? margin(port) : null;
     const doing = port.kind === "command" ? "set to" : "read";
     const warm = port.temperature?.entry.length ? `, measured ${quantity(port.temperature.mean.at(-1), "degC")}` : "";
-    say(this.now, (port.entry?.length ? `${doing} ${newestOf(port)}` : "no step has used it") + warm);
+    const never = port.kind === "command" ? "no step has set it; it stays as it was" : "no step has read it";
+    say(this.now, (port.entry?.length ? `${doing} ${newestOf(port)}` : never) + warm);
     say(this.words, [this.#limits(), this.#left(room), this.#bad()].filter(Boolean).join("; "));
     this.#marked(room);
     this.draw(scale);

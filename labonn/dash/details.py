@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,8 @@ def frame(run: Watched, port: str) -> dict[str, Any]:
     Raises:
         NotThereError: it has none.
     """
-    with run.visit() as (record, _):
-        entries = _newest(run, record, "frames", "port")
-        if port not in entries:
-            raise NotThereError(f"{port}: no frame of such a port is on record; ports with frames: {', '.join(entries) or 'none yet'}")
-        found: dict[str, Any] = _kept(run, "frames", port, entries[port], lambda: _frame(record, port, entries[port]))
-        return found
+    told = "no frame of such a port is on record; ports with frames"
+    return _only(run, "frames", "port", port, told, lambda record, entry: _frame(record, port, entry))
 
 
 def ports_with_frames(run: Watched, record: Record) -> list[str]:
@@ -60,18 +56,26 @@ def values_of_map(run: Watched, name: str) -> dict[str, Any]:
     Raises:
         NotThereError: there is none.
     """
+
+    def read(record: Record, entry: int) -> dict[str, Any]:
+        found = record.maps(name, since=entry - 1, last=1)
+        return {"entry": entry, "step": int(found["step"][0]), "values": found["values"][0].tolist()}
+
+    return _only(run, "maps", "name", name, "no map is called so; maps of this run", read)
+
+
+def _only(run: Watched, table: str, key: str, name: str, told: str, read: Callable[[Record, int], dict[str, Any]]) -> dict[str, Any]:
+    """What `read(record, entry)` finds in the newest row of that name.
+
+    Raises:
+        NotThereError: there is none; `told`, and which there are.
+    """
     with run.visit() as (record, _):
-        entries = _newest(run, record, "maps", "name")
+        entries = _newest(run, record, table, key)
         if name not in entries:
-            raise NotThereError(f"{name}: no map is called so; maps of this run: {', '.join(entries) or 'none yet'}")
-        entry = entries[name]
-
-        def read() -> dict[str, Any]:
-            found = record.maps(name, since=entry - 1, last=1)
-            return {"entry": entry, "step": int(found["step"][0]), "values": found["values"][0].tolist()}
-
-        values: dict[str, Any] = _kept(run, "maps", name, entry, read)
-        return values
+            raise NotThereError(f"{name}: {told}: {', '.join(entries) or 'none yet'}")
+        found: dict[str, Any] = _kept(run, table, name, entries[name], lambda: read(record, entries[name]))
+        return found
 
 
 def hardware_of(record: Record) -> dict[str, dict[str, Any]]:

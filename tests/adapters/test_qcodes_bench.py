@@ -15,6 +15,7 @@ from qcodes import Station
 from qcodes.dataset import LinSweep, Measurement, dond, initialise_or_create_database_at, load_by_id, load_or_create_experiment
 from qcodes.instrument import Instrument
 from qcodes.utils import NumpyJSONEncoder
+from watcher import Watcher
 
 from labonn.adapters.qcodes_bench import BenchInstrument
 from labonn.bench import Bench
@@ -24,19 +25,6 @@ from labonn.shots import ShotTable
 BENCHES = Path(__file__).parents[2] / "procedures/benches"
 DARK_W = 1e-6
 Opened = Callable[..., BenchInstrument]
-
-
-class Watcher:
-    """Counts the tables that are played."""
-
-    def __init__(self) -> None:
-        self.tables: list[ShotTable] = []
-
-    def played(self, table: ShotTable, readings: Any, seconds: float) -> None:
-        self.tables.append(table)
-
-    def made_safe(self) -> None: ...
-    def failed(self, problem: BaseException) -> None: ...
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from watcher import Watcher
 
 from labonn.bench import Bench
 from labonn.errors import LabonnError, LimitError, LinkTimeoutError, RefusedError, TableError
@@ -18,19 +19,6 @@ from labonn.shots import ShotTable
 
 BENCHES = Path(__file__).parents[2] / "procedures/benches"
 DARK_W = 1e-6
-
-
-class Watcher:
-    """Takes down the tables that are played."""
-
-    def __init__(self) -> None:
-        self.tables: list[ShotTable] = []
-
-    def played(self, table: ShotTable, readings: Any, seconds: float) -> None:
-        self.tables.append(table)
-
-    def made_safe(self) -> None: ...
-    def failed(self, problem: BaseException) -> None: ...
 
 
 @pytest.fixture
@@ -251,4 +239,6 @@ def test_safe_from_another_thread_breaks_off_what_is_played(desk: Bench) -> None
 def test_safe_on_a_bench_that_is_closed_does_nothing() -> None:
     with Bench.open(BENCHES / "desk.toml", dry_run=True) as bench:
         points = Setpoints(bench)
+    exchanges = bench.exchanges
     points.safe()
+    assert (bench.closed, bench.exchanges) == (True, exchanges)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import Opener, Seen
-from large_runs import add_steps, copied, filling, large_run
+from large_runs import add_steps, filling, large_run
 
 import labonn.dash
 from labonn.dash.serving import Dashboard
@@ -22,22 +21,6 @@ STEPS = 550  # fewer than points are asked for: the newest is itself, no mean
 CHIP, VAPOUR, COPY = "20260101T120000Z-train_chip", "20260101T120100Z-train_vapour_cell", "20260102T120500Z-train_chip"
 CHIP_PANELS = ("learning", "gradient", "maps", "ports", "frames", "histograms", "result", "checks", "log", "settings")
 VAPOUR_PANELS = ("learning", "ports", "frames", "histograms", "result", "checks", "log", "settings")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chip's run, a copy with other settings, and a vapour cell's."""
-    out = tmp_path_factory.mktemp("runs of today")
-    chip = large_run(out, STEPS, "train_chip")
-    large_run(out, STEPS, "train_vapour_cell", seed=1)
-    copied(chip, seed=5)
-    return out
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    with Dashboard(folder) as url:
-        yield url
 
 
 def one(folder: Path, query: str, name: str = CHIP) -> Any:

@@ -6,35 +6,18 @@ import base64
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dash_client import ask, get
-from large_runs import copied, filling, large_run, resume
+from large_runs import filling, large_run, resume
 
 from labonn.dash.details import bounds
 from labonn.dash.serving import Dashboard
 from labonn.record.schema import FILE
 
 STEPS = 700
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of a chip, of vapour cells, and a copy of the first with other settings."""
-    out = tmp_path_factory.mktemp("runs of today")
-    chip = large_run(out, STEPS, "train_chip")
-    large_run(out, STEPS, "train_vapour_cell", seed=1)
-    copied(chip, seed=5)
-    return out
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    with Dashboard(folder) as url:
-        yield url
 
 
 CHIP, VAPOUR, COPY = "20260101T120000Z-train_chip", "20260101T120100Z-train_vapour_cell", "20260102T120500Z-train_chip"

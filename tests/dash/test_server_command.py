@@ -71,7 +71,8 @@ def test_a_port_can_be_used_again_right_after_a_dashboard_has_ended(tmp_path: Pa
         get(url, "/api/runs")
     again = int(url.rpartition(":")[2])
     with serving.Dashboard(tmp_path, port=again) as url:
-        get(url, "/api/runs")
+        assert int(url.rpartition(":")[2]) == again
+        assert get(url, "/api/runs")["runs"] == []
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from guardian_rig import Rig, shaken
 
 MOST_S = 2.0  # from a step to its being seen
 WATCHED_S, FEWEST = 2.0, 3  # seconds at least, steps at least
-WATCHES = 5  # of which one has to be as it should: other tests share the processors with run, server and browser
+WATCHES = 12  # of which one has to be as it should: other tests share the processors with run, server and browser
 NEWEST = "[+document.getElementById('steps').dataset.step, +document.querySelector('[data-chart=loss]').dataset.newest]"
 
 

@@ -86,4 +86,6 @@ def weights(figure: Any, past: Past, wanted: Wanted) -> None:
         if place:
             one.set_ylabel("")
         bar = figure.colorbar(image, ax=one, location="top", shrink=0.9)
-        few_ticks(bar.ax.xaxis, 2)
+        digit = 10.0 ** np.floor(np.log10(image.norm.vmax))
+        end = digit * np.floor(image.norm.vmax / digit)  # inside the scale, and short: three fit above the narrowest image
+        bar.set_ticks([-end, 0, end], labels=[f"{tick:g}" for tick in (-end, 0, end)])

@@ -27,10 +27,13 @@ CELLS = ("eq4", "two_level", "doppler", "gain")
 _TINY = 1e-200  # an intensity whose logarithm exists and that changes nothing
 
 
-def transmission(cell: str, field: Floats, depth: ArrayLike) -> Floats:
-    """(…, C) field transmission t(E_in) of the pump, and of a weak probe against it."""
-    field = np.asarray(field)
-    return _transmission(cell)(field, np.asarray(depth)).astype(_dtype(field), copy=False)
+def transmission(cell: str, field: Floats, depth: ArrayLike, out: Floats | None = None) -> Floats:
+    """(…, C) field transmission t(E_in) of the pump, and of a weak probe against it; written to `out` where it is given."""
+    field, depth = np.asarray(field), np.asarray(depth)
+    if out is None:
+        out = np.empty(np.broadcast_shapes(field.shape, depth.shape), _dtype(field))
+    _transmission(cell)(field, depth, out)
+    return out
 
 
 def derivative(cell: str, field: Floats, depth: ArrayLike) -> Floats:
@@ -40,26 +43,30 @@ def derivative(cell: str, field: Floats, depth: ArrayLike) -> Floats:
     return t * correction(cell, field, field * t, depth)
 
 
-def correction(cell: str, field_in: Floats, field_out: Floats, depth: ArrayLike | None = None) -> Floats:
+def correction(cell: str, field_in: Floats, field_out: Floats, depth: ArrayLike | None = None, out: Floats | None = None) -> Floats:
     """(…, C) g'(E_in)/t from the fields tapped before and behind the cell: alpha(E_out^2)/alpha(E_in^2) for any local absorber.
 
     Args:
         cell: one of CELLS.
         field_in, field_out: (…, C) tapped fields. "eq4" and "gain" do not use `field_out`.
         depth: needed by "eq4" and "gain" only (the bracket of Eq. 6).
+        out: memory for the result.
     """
     _transmission(cell)
-    saturation_in = np.square(field_in) + 1
+    saturation_in = np.square(field_in, out=out)
+    saturation_in += 1
     if cell in ("two_level", "doppler"):
-        ratio = saturation_in / (np.square(field_out) + 1)
-        return np.asarray(ratio if cell == "two_level" else np.sqrt(ratio))
+        saturation_in /= np.square(field_out) + 1
+        return np.asarray(saturation_in if cell == "two_level" else np.sqrt(saturation_in, out=out))
     if depth is None:
         raise ValueError(f"the correction of the {cell!r} cell needs its depth")
     signed = np.asarray(-np.asarray(depth) if cell == "gain" else depth, _dtype(saturation_in))
-    # E^2/(1+E^2)^2 = (s-1)/s^2 loses digits at small E, where it is added to 1
-    bracket = (saturation_in - 1) / np.square(saturation_in)
-    bracket *= signed
-    bracket += 1
+    # 1 + depth u (1 - u), u = 1/(1+E^2), as (1 + depth/4) - depth (u - 1/2)^2: no second array, and digits are lost only beside a 1
+    bracket = np.reciprocal(saturation_in, out=out)
+    bracket -= 0.5
+    bracket *= bracket
+    bracket = np.multiply(bracket, -signed, out=out)
+    bracket += 1 + signed / 4
     return np.asarray(bracket)
 
 
@@ -78,7 +85,7 @@ def mismatch(cell: str, depth: float, reach: float = math.inf) -> float:
 
     if not depth > 0:
         raise ValueError(f"mismatch at depth {depth:g}; it is defined for depths above 0")
-    sigma = _steepest_field(depth) / 2
+    sigma = steepest_field(depth) / 2
     end = min(reach, 9 * sigma)
 
     def overlap(product: Callable[[Any, Any], Any]) -> float:
@@ -93,7 +100,7 @@ def mismatch(cell: str, depth: float, reach: float = math.inf) -> float:
     return 1 - cross**2 / (overlap(lambda t, g: t * t) * overlap(lambda t, g: g * g))
 
 
-def _steepest_field(depth: float) -> float:
+def steepest_field(depth: float) -> float:
     """Where g' of the Eq. 4 cell is largest: sqrt(3) at depth 0, about sqrt(depth) at large depths."""
     from scipy.optimize import minimize_scalar
 
@@ -103,25 +110,27 @@ def _steepest_field(depth: float) -> float:
     return float(minimize_scalar(falling, bounds=(1.0, 2 + math.sqrt(depth)), method="bounded", options={"xatol": 1e-9}).x)
 
 
-def _eq4(field: Floats, depth: NDArray[Any]) -> Floats:
-    saturation = np.square(field) + 1
-    return np.asarray(np.exp(np.asarray(-0.5 * depth, _dtype(saturation)) / saturation))
+def _eq4(field: Floats, depth: NDArray[Any], out: Floats) -> None:
+    np.square(field, out=out)
+    out += 1
+    np.divide(np.asarray(-0.5 * depth, out.dtype), out, out=out)
+    np.exp(out, out=out)
 
 
-def _gain(field: Floats, depth: NDArray[Any]) -> Floats:
-    return _eq4(field, np.negative(depth))
+def _gain(field: Floats, depth: NDArray[Any], out: Floats) -> None:
+    _eq4(field, np.negative(depth), out)
 
 
-def _two_level(field: Floats, depth: NDArray[Any]) -> Floats:
+def _two_level(field: Floats, depth: NDArray[Any], out: Floats) -> None:
     """I_out + ln I_out = ln I + I - alpha0, so I_out is Wright's omega of the right side: Lambert's W without overflow."""
     from scipy.special import wrightomega
 
     intensity = np.square(field, dtype=np.float64)
-    out = wrightomega(np.log(np.maximum(intensity, _TINY)) + intensity - depth)
-    return np.asarray(np.exp(0.5 * (intensity - out - depth)))
+    behind = wrightomega(np.log(np.maximum(intensity, _TINY)) + intensity - depth)
+    out[...] = np.exp(0.5 * (intensity - behind - depth))
 
 
-def _doppler(field: Floats, depth: NDArray[Any]) -> Floats:
+def _doppler(field: Floats, depth: NDArray[Any], out: Floats) -> None:
     """2h + ln h - ln(h+2) falls by alpha0 along the cell, h = sqrt(1+I) - 1.
 
     In x = ln h the left side is convex and rises, so Newton's rule from the entrance value descends to the exit value.
@@ -138,14 +147,17 @@ def _doppler(field: Floats, depth: NDArray[Any]) -> Floats:
             break
     h = np.exp(x)
     # I = h (h + 2), in logarithms because both intensities may be too small to divide
-    return np.asarray(np.exp(0.5 * (x - np.log(h_in) + np.log((h + 2) / (h_in + 2)))))
+    out[...] = np.exp(0.5 * (x - np.log(h_in) + np.log((h + 2) / (h_in + 2))))
 
 
 def _dtype(field: Floats) -> np.dtype[Any]:
     return field.dtype if field.dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _transmission(cell: str) -> Callable[[Floats, NDArray[Any]], Floats]:
+def _transmission(cell: str) -> Callable[[Floats, NDArray[Any], Floats], None]:
     if cell not in CELLS:
         raise ValueError(f"absorber cell {cell!r} is unknown; allowed are {', '.join(CELLS)}")
-    return {"eq4": _eq4, "two_level": _two_level, "doppler": _doppler, "gain": _gain}[cell]
+    return _SOLVERS[cell]
+
+
+_SOLVERS = {"eq4": _eq4, "two_level": _two_level, "doppler": _doppler, "gain": _gain}

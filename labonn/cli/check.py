@@ -17,15 +17,18 @@ def command(arguments: list[str], stop: Stopping) -> int:
     """Print what answered and what did not; 0 only if everything answered."""
     parser = Parser(prog="labonn check", description="Open and identify every instrument of a bench, read its limits, change nothing.")
     parser.problem = BenchFileError
-    parser.add_argument("--bench", type=Path, required=True, metavar="FILE", help="bench file")
+    parser.add_argument("--bench", type=Path, required=True, metavar="FILE", help="bench file, or the name of one that labonn ships")
     parser.add_argument("--dry-run", action="store_true", help="simulated instruments in place of the links")
     parser.add_argument("--seed", type=seed, metavar="N", help="(dry run) of the simulated bench, in place of the file's")
     parser.add_argument("--json", action="store_true", help="as one JSON object on stdout")
     args = parser.parse_args(arguments)
+    given = args.bench
     if not args.bench.is_file():
-        from labonn.cli.run_options import no_file
+        from labonn.cli.run_options import no_file, shipped
 
-        raise BenchFileError(f"--bench {args.bench}: {no_file(args.bench)}")
+        args.bench = shipped(given)
+        if args.bench is None:
+            raise BenchFileError(f"--bench {given}: {no_file(given)}")
     from labonn.checking import check_bench
     from labonn.cli.output import print_json, print_lines
 
@@ -49,7 +52,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
         return 2
     if not args.json:
         tried = "simulated instruments" if args.dry_run else "instruments"
-        print(f"all {len(rows)} {tried} answer, and fit the bench file\nnext: {_next(args)}")
+        print(f"all {len(rows)} {tried} answer, and fit the bench file\nnext: {_next(given, args.dry_run)}")
     return 0
 
 
@@ -83,10 +86,10 @@ def _advise(args: Any, rows: list[Any], failed: list[Any]) -> None:
         print(f"labonn: {HINT.removeprefix('; ')}", file=sys.stderr)
 
 
-def _next(args: Any) -> str:
-    if args.dry_run:
-        return f"labonn check --bench {args.bench}"
-    return f"labonn run PROCEDURE --bench {args.bench} --plan"
+def _next(bench: Path, dry_run: bool) -> str:
+    if dry_run:
+        return f"labonn check --bench {bench}"
+    return f"labonn run PROCEDURE --bench {bench} --plan"
 
 
 def _print_table(rows: list[Any]) -> None:

@@ -59,7 +59,7 @@ SHOWN = [
     ["status"],
     ["data", "show", "mini"],
     ["calibrations", "list"],
-    *([["check", "--dry-run", "--bench", str(bench)] for bench in sorted(BENCHES.glob("*.toml")) if "chip" not in bench.stem]),
+    *([["check", "--dry-run", "--bench", bench.stem] for bench in sorted(BENCHES.glob("*.toml")) if "chip" not in bench.stem]),
 ]
 
 

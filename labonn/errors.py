@@ -83,3 +83,7 @@ class UnknownStateError(InstrumentError):
 
 class LeaseError(LabonnError):
     """The bench is another client's, or no longer this one's; the message says whose, or who took it."""
+
+
+class SweepError(LabonnError):
+    """A sweep, or one of its jobs, cannot be carried out as given."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "report": "one HTML file of a run, with everything in it, to mail",
     "plot": "figures of runs and calibrations, as PDF, SVG or PNG",
     "dash": "show runs as a web page, live while they go on",
+    "reproduce": "published results again, as tables and figures",
     "procedures": "list procedures and their options",
     "check": "open and identify every instrument of a bench; change nothing",
     "data": "fetch or show data sets",

@@ -1,0 +1,40 @@
+"""Jobs of experiments: a training of the twin, or runs of procedures one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from labonn.reproduce.choices import Images
+from labonn.sweeps import Job
+
+TWIN, RUN = "labonn.reproduce.work:twin", "labonn.reproduce.work:run"
+DATA, CALIBRATIONS = "{data}", "{calibrations}"  # in options of a run: the data set's folder, and a folder for the job's calibrations
+
+
+def twin_job(title: str, images: Images, seed: int, *, cost: float = 1.0, **settings: Any) -> Job:
+    """A training of the twin.
+
+    Args:
+        settings: labonn.reproduce.work.twin.
+    """
+    return Job(TWIN, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
+
+
+def run_job(
+    title: str, seed: int, *steps: tuple[str, Mapping[str, Any]], images: Images | None = None, cost: float = 1.0, **more: Any
+) -> Job:
+    """`labonn run`, dry, once or several times; the last run's result counts.
+
+    Args:
+        steps: (procedure, options as labonn.run takes them). DATA and CALIBRATIONS in them are replaced by folders; dry_run and the seed
+            are given to all. images: that DATA stands for. more: `bench`: text of a bench file, for all steps.
+    """
+    settings = {"steps": [[name, dict(options)] for name, options in steps], **more}
+    if images is None:
+        return Job(RUN, settings, seed, {}, title, cost)
+    return Job(RUN, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
+
+
+def _named(images: Images) -> dict[str, str]:
+    return {"name": images.name, "sha256": images.sha256}

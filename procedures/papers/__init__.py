@@ -1,0 +1,1 @@
+"""Published results as experiments of `labonn reproduce`, a module each."""

@@ -105,7 +105,8 @@ def test_every_procedure_has_options_a_main_and_a_summary_of_one_line(name: str)
 
 def test_the_command_line_works_without_the_optional_packages() -> None:
     """A finder that refuses them stands for an environment without the extras."""
-    hide = "import sys\nfor name in ('pygame', 'pyvisa', 'pyvisa_py', 'slmpy', 'wx', 'bluesky', 'qcodes'): sys.modules[name] = None\n"
+    names = ("pygame", "pyvisa", "pyvisa_py", "slmpy", "wx", "bluesky", "qcodes", "dask", "distributed")
+    hide = f"import sys\nfor name in {names}: sys.modules[name] = None\n"
     walk = "import importlib, labonn, pkgutil\nfor m in pkgutil.walk_packages(labonn.__path__, 'labonn.'):\n    "
     theirs = "('labonn.visa_', 'labonn.adapters.qcodes_')"  # what PyVISA imports; subclasses of QCoDeS's
     walk += f"if not m.name.endswith(('__main__', 'pyvisa_labonn')) and not m.name.startswith({theirs}):\n"

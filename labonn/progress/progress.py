@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Literal, Self, TextIO
+from typing import ClassVar, Literal, Self, TextIO
 
 from labonn.progress.curve import Curve, drawn
 from labonn.progress.screen import Screen, can_draw, has_dots
@@ -19,6 +19,8 @@ REFRESH_S = 0.2
 LINE_S, LINE_SHARE, LONG_S = 3.0, 0.02, 30.0  # between plain lines: at least so long, or so much of the time so far, up to so long
 WITHIN_S = 60.0  # after which an epoch that goes on gets a line, too
 WIDEST, CURVE_ROWS = 100, 3
+LISTENER_S = 1.0  # between what a listener is told
+Listener = Callable[[float, str], None]  # share done, from 0 to 1; a few words
 
 
 class Progress:
@@ -29,7 +31,12 @@ class Progress:
         mode: "auto" draws on `stream` if that is a terminal and prints a line an epoch otherwise, though not every few moments.
         stream: where to; None is stderr.
         title: stands before the lines. unit: what `epoch` counts. time_s: of bench time, after which the run ends in any case.
+
+    Attributes:
+        listener: of this process's progress, in whatever mode, such as the sweep of which it does a job.
     """
+
+    listener: ClassVar[Listener | None] = None
 
     def __init__(
         self, total_steps: int, mode: Mode = "auto", stream: TextIO | None = None, title: str = "training", unit: str = "epoch",
@@ -46,6 +53,7 @@ class Progress:
         self._curve, self._steps, self._time = Curve(), TimeLeft(), TimeLeft()
         self._start_s = self._drawn_s = time.monotonic()
         self._printed_s: float | None = None
+        self._listened_s = self._start_s - LISTENER_S
         self._screen: Screen | None = None
         self._lock = threading.RLock()  # the screen draws from a thread of its own, too
         self._ended = False
@@ -87,6 +95,10 @@ class Progress:
             given = (("loss", loss), ("accuracy", accuracy), ("best", best))
             self._values.update((name, value) for name, value in given if value is not None)
             self._numbers = numbers or self._numbers
+        listener = type(self).listener
+        if listener is not None and now_s - self._listened_s >= LISTENER_S:
+            self._listened_s = now_s
+            listener(self._share(), ", ".join([*self._place(), *(told(name, value) for name, value in self._values.items())]))
         if self._screen is not None and now_s - self._drawn_s > REFRESH_S:
             self._drawn_s = now_s
             self._screen.draw()
@@ -125,12 +137,15 @@ class Progress:
             return rows + drawn(self._curve.points, width, CURVE_ROWS, "loss", ascii_only=not self._dots)
 
     def _bar(self, width: int) -> str:
-        done = max(self._step / self._total if self._total else 1.0, self._spent_s / self._time_s if self._time_s else 0.0)
-        share, (full, empty) = min(done, 1.0), "━─" if self._dots else "#-"
+        share, (full, empty) = self._share(), "━─" if self._dots else "#-"
         length = width - len(self._title) - 7
         if length < 4:
             return f"{self._title} {int(100 * share)} %"
         return f"{self._title} {full * round(share * length)}{empty * (length - round(share * length))} {int(100 * share):>3} %"
+
+    def _share(self) -> float:
+        """Done, by steps or by bench time."""
+        return min(max(self._step / self._total if self._total else 1.0, self._spent_s / self._time_s if self._time_s else 0.0), 1.0)
 
     def _place(self) -> list[str]:
         place = [] if self._epoch is None else [f"{self._unit} {self._epoch}"]

@@ -10,6 +10,7 @@ from labonn.sweeps import Job
 
 TWIN, RUN = "labonn.reproduce.work:twin", "labonn.reproduce.work:run"
 DATA, CALIBRATIONS = "{data}", "{calibrations}"  # in options of a run: the data set's folder, and a folder for the job's calibrations
+WEIGHTS = "{weights}"  # the weights.npz of the step before
 
 
 def twin_job(title: str, images: Images, seed: int, *, cost: float = 1.0, **settings: Any) -> Job:
@@ -27,13 +28,20 @@ def run_job(
     """`labonn run`, dry, once or several times; the last run's result counts.
 
     Args:
-        steps: (procedure, options as labonn.run takes them). DATA and CALIBRATIONS in them are replaced by folders; dry_run and the seed
-            are given to all. images: that DATA stands for. more: `bench`: text of a bench file, for all steps.
+        steps: (procedure, options as labonn.run takes them). DATA, CALIBRATIONS and WEIGHTS in them are replaced by paths; dry_run and
+            the seed are given to all. images: that DATA stands for. more: `bench`: text of a bench file, for all steps.
     """
     settings = {"steps": [[name, dict(options)] for name, options in steps], **more}
     if images is None:
         return Job(RUN, settings, seed, {}, title, cost)
     return Job(RUN, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
+
+
+def own_job(work: str, title: str, seed: int, *, images: Images | None = None, cost: float = 1.0, **settings: Any) -> Job:
+    """Work of an experiment's own: "module:function", called with a Task; the data's folder is at places["data"] of its job."""
+    if images is None:
+        return Job(work, settings, seed, {}, title, cost)
+    return Job(work, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
 
 
 def _named(images: Images) -> dict[str, str]:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from labonn.reproduce.choices import Choices
 from labonn.reproduce.experiment import Experiment
-from labonn.reproduce.rows import Row
+from labonn.reproduce.writing import Written, written
 from labonn.sweeps import Failure, Store, sweep
+from labonn.sweeps.local import LocalRunner
 from labonn.sweeps.sweep import Runner, Watcher
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What an experiment has given: its table, what has to be said, its figure's files, jobs that failed, and how many are left out."""
+    """What an experiment has given: its table and figure, and jobs that failed."""
 
     experiment: Experiment
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    figures: tuple[Path, ...]
+    written: Written
     failures: tuple[Failure, ...]
 
 
@@ -32,12 +30,11 @@ def reproduce(
     Raises:
         ProcedureError: settings that no experiment knows. SweepError: the sweep could not go on.
     """
-    from labonn.reproduce.writing import written
-
     cases = {one.name: one.cases(choices) for one in wanted}
     choices.check()
     jobs = [job for one in cases.values() for some in one.values() for job in some]
-    working = runner()
+    done = all(store.find(job) is not None for job in jobs)
+    working: Runner = LocalRunner(store, 1) if done else runner()  # who only draws again needs no cluster
     try:
         swept = sweep(jobs, store, working, watcher)
     finally:
@@ -45,9 +42,6 @@ def reproduce(
     told = []
     for one in wanted:
         mine = cases[one.name]
-        found = {case: [swept.outcomes[job] for job in some if job in swept.outcomes] for case, some in mine.items()}
         failed = tuple(failure for failure in swept.failures if any(failure.job in some for some in mine.values()))
-        rows, notes = one.rows(choices, found), one.notes(choices, found)
-        figures = written(one, choices, found, rows, notes, store.folder / one.name)
-        told.append(Reproduced(one, tuple(rows), tuple(notes), tuple(figures), failed))
+        told.append(Reproduced(one, written(one, choices, mine, swept.outcomes, store.folder), failed))
     return told

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labonn.runs import plain
+from labonn.sweeps import places
 from labonn.sweeps.job import Job, Task, function
 
 
@@ -18,7 +19,8 @@ class Done:
     """What a worker gives back.
 
     Attributes:
-        result: plain values. run: name of the run's folder, the `run` of what the work returned. seconds: that it took. where: on which computer.
+        result: plain values. run: name of the run's folder, the `run` of what the work returned. seconds: that it took.
+        where: on which computer.
     """
 
     result: dict[str, Any]
@@ -28,10 +30,16 @@ class Done:
 
 
 def carry_out(job: Job, runs: Path, tell: Callable[[float, str], None]) -> Done:
-    """Do the job here; run folders go to `runs`."""
+    """Do the job here; run folders go to `runs`.
+
+    Raises:
+        SweepError: a folder that it needs is not here, or another one. Whatever its work raises.
+    """
     from threadpoolctl import threadpool_limits
 
     begun = time.perf_counter()
+    places.check(job.settings, job.places)
+    work = function(job.work)
     with threadpool_limits(1, user_api="blas"):
-        result = dict(plain(function(job.work)(Task(job, runs, tell))))
+        result = dict(plain(work(Task(job, runs, tell))))
     return Done(result, result.pop("run", None), time.perf_counter() - begun, platform.node())

@@ -2,10 +2,11 @@
 
 from labonn.twin.engine import Engine
 from labonn.twin.imperfections import Imperfections
-from labonn.twin.layers import Absorber, Convolution, Dense, MaxPool, MeanPool, Relu, Sigmoid, Tanh
-from labonn.twin.networks import CNN, Network, network, start_weights
+from labonn.twin.layers import Absorber, Convolution, Dense, Dropout, MaxPool, MeanPool, Relu, Sigmoid, Tanh
+from labonn.twin.networks import CNN, Network, network
 from labonn.twin.pictures import Part, Pictures
 from labonn.twin.recipe import Method, Recipe
+from labonn.twin.starts import start_weights
 from labonn.twin.state import State, saved
 from labonn.twin.training import Result, train
 
@@ -14,6 +15,7 @@ __all__ = [
     "Absorber",
     "Convolution",
     "Dense",
+    "Dropout",
     "Engine",
     "Imperfections",
     "MaxPool",

@@ -14,7 +14,7 @@ from labonn.channels import Floats
 from labonn.errors import ProcedureError
 from labonn.shots import Ints
 from labonn.twin.imperfections import Flaws, mode_scales
-from labonn.twin.layers import Convolution
+from labonn.twin.layers import Convolution, Dropout
 from labonn.twin.networks import Network
 from labonn.twin.passes import Matrices, backward, forward, output_error
 from labonn.twin.recipe import Method
@@ -39,12 +39,12 @@ class Gradient(NamedTuple):
 
 
 class Engine:
-    """A network at work: its memory, its threads, and the random numbers of its noise. A context manager.
+    """A network at work: its memory, its threads, and the random numbers of its noise and dropout. A context manager.
 
     A mini-batch is always cut into the same parts, so the results do not depend on the number of threads.
 
     Args:
-        seed: of fixed scales and noise. batch: largest mini-batch. part: images that are computed together; None: what is fast, 16
+        seed: of fixed scales, noise and dropout. batch: largest mini-batch. part: images that are computed together; None: what is fast, 16
             with convolutions, else the batch. threads: that share the parts; more than there are parts of a batch are of no use.
     """
 
@@ -69,6 +69,8 @@ class Engine:
         self.flats = [np.zeros(network.count, dtype) for _ in range(count)]
         self.gradients = [network.split(flat) for flat in self.flats]
         self.flaws = self._flaws(seed, count) if method.imperfections.any else None
+        drops = any(isinstance(layer, Dropout) and layer.share for layer in network.layers)
+        self.dropping = [np.random.default_rng([seed, 4, i]) for i in range(count)] if drops else []
         self.pool = ThreadPoolExecutor(len(self.rooms)) if len(self.rooms) > 1 else None
 
     def _flaws(self, seed: int, count: int) -> list[Flaws]:
@@ -108,7 +110,8 @@ class Engine:
 
     def _part(self, weights: Matrices, i: int, images: Images, labels: Ints, rows: Ints, share: float, room: Room) -> tuple[float, int]:
         flaws = self.flaws[i] if self.flaws else None
-        trace = forward(self.network, weights, self._inputs(images, rows, room, flaws), room, flaws)
+        dropping = self.dropping[i] if self.dropping else None
+        trace = forward(self.network, weights, self._inputs(images, rows, room, flaws), room, flaws, dropping)
         wanted = labels[rows]
         hits = int(np.count_nonzero(trace.outputs.argmax(axis=0) == wanted))
         error, loss = output_error(trace.outputs, wanted, self.method.loss, room)
@@ -162,5 +165,5 @@ class Engine:
         return [w if w is None else self.flaws[0].weights(w) for w in weights] if self.flaws else weights
 
     def generators(self) -> list[np.random.Generator]:
-        """Those of the noise: with them in the same states, the same noise follows."""
-        return [flaw.rng for flaw in self.flaws or ()]
+        """Those of noise and dropout: with them in the same states, the same follows."""
+        return [flaw.rng for flaw in self.flaws or ()] + self.dropping

@@ -95,6 +95,20 @@ class MaxPool(_Pool):
 
 
 @dataclass(frozen=True)
+class Dropout(_Elementwise):
+    """In training, `share` of the neurons is dark, drawn anew for every image, and the others are 1/(1 - share) times as bright.
+
+    When the network is validated or used nothing is dark, and means are the same.
+    """
+
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ProcedureError(f"dropout of {self.share:g}: a share of the neurons is wanted, 0 or more and below 1")
+
+
+@dataclass(frozen=True)
 class Absorber(_Elementwise):
     """g(z) = z t(z), labonn.absorbers.
 

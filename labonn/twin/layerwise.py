@@ -9,7 +9,7 @@ import numpy as np
 
 from labonn.channels import Floats
 from labonn.twin import windows
-from labonn.twin.layers import NONLINEAR, Convolution, Dense, Layer, MaxPool, MeanPool
+from labonn.twin.layers import NONLINEAR, Convolution, Dense, Dropout, Layer, MaxPool, MeanPool
 from labonn.twin.nonlinear import respond
 from labonn.twin.room import Shelf
 
@@ -53,6 +53,21 @@ def _largest(layer: MaxPool, weight: Any, light: Floats, shelf: Shelf) -> tuple[
     return pooled, pooled
 
 
+def _passed(layer: Dropout, weight: Any, light: Floats, shelf: Shelf) -> tuple[Floats, Any]:
+    return light, None
+
+
+def dropped(layer: Dropout, light: Floats, shelf: Shelf, rng: np.random.Generator) -> tuple[Floats, Any]:
+    """A layer as it is in training."""
+    if not layer.share:
+        return light, None
+    chance, bright = shelf("chance", light.shape), shelf("bright", light.shape)
+    rng.random(light.shape, light.dtype, out=chance)
+    np.greater_equal(chance, layer.share, out=bright, casting="unsafe")
+    bright *= 1 / (1 - layer.share)
+    return np.multiply(light, bright, out=chance), bright
+
+
 def _nonlinear(layer: Layer, weight: Any, light: Floats, shelf: Shelf) -> tuple[Floats, Any]:
     response = respond(layer, light, shelf)
     return response.outputs, response
@@ -89,6 +104,13 @@ def _largest_back(layer: MaxPool, errors: Errors, back: Back) -> Errors:
     return _both(whole, lambda error, name: windows.spread_largest(layer, back.light, back.kept, error, back.shelf, name))
 
 
+def _dropped_back(layer: Dropout, errors: Errors, back: Back) -> Errors:
+    if back.kept is None:
+        return errors
+    whole = _whole(errors, back.kept.shape, back.shelf)
+    return _both(whole, lambda error, name: np.multiply(error, back.kept, out=error))
+
+
 def _both(errors: Errors, change: Callable[[Floats, str], Floats]) -> Errors:
     """`change` done to what travels and, where that is something else, to what gradients are made of."""
     travelling, own = errors
@@ -115,6 +137,7 @@ THROUGH: dict[type, Forward] = {
     Convolution: _convolved,
     MeanPool: _mean,
     MaxPool: _largest,
+    Dropout: _passed,
     **dict.fromkeys(NONLINEAR, _nonlinear),
 }
 LINEAR: dict[type, Callable[[Any, Errors, Back], Errors]] = {
@@ -122,4 +145,5 @@ LINEAR: dict[type, Callable[[Any, Errors, Back], Errors]] = {
     Convolution: _convolved_back,
     MeanPool: _mean_back,
     MaxPool: _largest_back,
+    Dropout: _dropped_back,
 }

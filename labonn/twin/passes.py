@@ -12,8 +12,8 @@ from labonn.errors import ProcedureError
 from labonn.losses import cross_entropy, cross_entropy_slope
 from labonn.shots import Ints
 from labonn.twin.imperfections import Flaws
-from labonn.twin.layers import Layer
-from labonn.twin.layerwise import LINEAR, THROUGH, Back, Errors
+from labonn.twin.layers import Dropout, Layer
+from labonn.twin.layerwise import LINEAR, THROUGH, Back, Errors, dropped
 from labonn.twin.networks import Network
 from labonn.twin.nonlinear import Derivative, Response, factors
 from labonn.twin.room import Room, Shelf
@@ -36,19 +36,30 @@ class Trace(NamedTuple):
     outputs: Floats
 
 
-def forward(network: Network, weights: Matrices, inputs: Floats, room: Room | None = None, flaws: Flaws | None = None) -> Trace:
+def forward(
+    network: Network,
+    weights: Matrices,
+    inputs: Floats,
+    room: Room | None = None,
+    flaws: Flaws | None = None,
+    dropping: np.random.Generator | None = None,
+) -> Trace:
     """Light through the network.
 
     Args:
         weights: a matrix a layer, None where it has none (`Network.split`). inputs: (n, B) or (1, rows, columns, B) fields.
         room: memory; the trace is valid until it is used for the next forward pass. flaws: imperfections.
+        dropping: random numbers of what Dropout layers make dark; None: nothing is dark.
     """
     room = room or Room(len(network.layers), inputs.dtype)
     light, arriving, kept = inputs, [], []
     for i, layer in enumerate(network.layers):
         arriving.append(light)
         kind, shelf = type(layer), room.shelves[i]
-        light, keep = THROUGH[kind](layer, weights[i], light, shelf)
+        if dropping and isinstance(layer, Dropout):
+            light, keep = dropped(layer, light, shelf, dropping)
+        else:
+            light, keep = THROUGH[kind](layer, weights[i], light, shelf)
         kept.append(keep)
         if flaws and kind not in LINEAR:  # on a copy: derivatives are those of the fields in the cell
             spoilt = shelf("spoilt", light.shape)
@@ -89,7 +100,8 @@ def backward(
     room: Room | None = None,
     flaws: Flaws | None = None,
     beam: str = "digital",
-) -> None:
+    through: bool = False,
+) -> Floats | None:
     """Errors back through the network (Eqs. 2 and 3), gradients of all weights into `gradients`.
 
     Args:
@@ -97,17 +109,19 @@ def backward(
         gradients: a matrix for each of the weights (`Network.split`), overwritten. derivative: labonn.twin.nonlinear.factors.
         beam: "digital": the error is computed from the outputs and sent back by modulators. "optical": by interference with a target
             beam (Fig. 1b), so that no converter rounds what goes back; without imperfections the two are the same.
+        through: whether errors go on to the network's inputs, where they are returned: those that arrive there, shaped as the inputs.
     """
     room = room or Room(len(network.layers), error.dtype)
     errors = _first(error, len(network.layers), flaws, beam)
-    first = next(i for i, weight in enumerate(weights) if weight is not None)
-    for i in range(len(network.layers) - 1, first - 1, -1):
+    first = -1 if through else next(i for i, weight in enumerate(weights) if weight is not None)
+    for i in range(len(network.layers) - 1, max(first, 0) - 1, -1):
         layer, shelf = network.layers[i], room.shelves[i]
         linear = LINEAR.get(type(layer))
         if linear is None:
             errors = _at_nonlinear(i, layer, trace.kept[i], errors, derivative, shelf, flaws)
         else:
             errors = linear(layer, errors, Back(weights[i], gradients[i], trace.arriving[i], trace.kept[i], shelf, i > first))
+    return errors[0].reshape(trace.arriving[0].shape) if through else None
 
 
 def _first(error: Floats, last: int, flaws: Flaws | None, beam: str) -> Errors:

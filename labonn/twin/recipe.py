@@ -9,9 +9,9 @@ import numpy as np
 from labonn.errors import ProcedureError
 from labonn.optimizers import BY_NAME
 from labonn.twin.imperfections import Imperfections
-from labonn.twin.networks import STARTS
 from labonn.twin.nonlinear import Derivative, check_derivative
 from labonn.twin.passes import ERRORS, LOSSES
+from labonn.twin.starts import STARTS, Spread
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Recipe:
 
     Attributes:
         epochs, batch, learning_rate: as usual. optimizer: "adam" or "sgd".
-        method: how gradients are made. start: labonn.twin.networks.start_weights.
-        seed: of start weights, order of images, imperfections, and of the split of the test images.
+        method: how gradients are made. start, spread, centre: labonn.twin.starts.start_weights.
+        seed: of start weights, order of images, imperfections and dropout.
     """
 
     epochs: int = 50
@@ -47,6 +47,8 @@ class Recipe:
     optimizer: str = "adam"
     method: Method = field(default_factory=Method)
     start: str = "usual"
+    spread: Spread = None
+    centre: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -12,8 +12,8 @@ from labonn.channels import Floats
 from labonn.errors import ProcedureError
 from labonn.optimizers import BY_NAME, AdamState
 from labonn.twin.engine import Engine
-from labonn.twin.networks import start_weights
 from labonn.twin.recipe import Recipe
+from labonn.twin.starts import start_weights
 
 CURVES = ("train_loss", "train_accuracy", "validation_accuracy")
 
@@ -24,7 +24,7 @@ class State:
 
     Attributes:
         weights: (P,) now. optimizer: its state. best: (P,) of the best epoch, the first of equals. best_epoch: from 1; 0: none yet.
-        curves: name (CURVES) -> one number an epoch. order, noise: random numbers of the images' order and of the imperfections.
+        curves: name (CURVES) -> one number an epoch. order, noise: random numbers of the images' order, and of imperfections and dropout.
         seconds: spent on epochs.
     """
 
@@ -45,7 +45,7 @@ class State:
 
 def begin(recipe: Recipe, engine: Engine) -> State:
     """Before the first epoch."""
-    weights = start_weights(engine.network, recipe.seed, recipe.start, engine.dtype)
+    weights = start_weights(engine.network, recipe.seed, recipe.start, engine.dtype, recipe.spread, recipe.centre)
     optimizer = BY_NAME[recipe.optimizer](recipe.learning_rate)
     return State(weights, optimizer.init([weights]), weights.copy(), np.random.default_rng([recipe.seed, 1]), engine.generators())
 

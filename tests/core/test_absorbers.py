@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from labonn.absorbers import CELLS, correction, derivative, mismatch, transmission
+from labonn.absorbers import CELLS, correction, derivative, mismatch, steepest_field, transmission
 from sim_backends.physics import absorbers as truth
 
 DEPTHS = [0.5, 5.0, 10.0, 30.0]
@@ -85,3 +85,13 @@ def test_an_unknown_cell_is_refused_with_the_known_ones() -> None:
 def test_a_mismatch_without_absorption_is_refused() -> None:
     with pytest.raises(ValueError, match="depths above 0"):
         mismatch("eq4", 0.0)
+
+
+@pytest.mark.parametrize(("cell", "depth"), [("doppler", 30.0), ("doppler", 50.0), ("doppler", 100.0), ("two_level", 100.0)])
+def test_the_mismatch_counts_the_fields_at_which_deep_cells_are_clear(cell: str, depth: float) -> None:
+    sigma = steepest_field(depth) / 2
+    z = np.linspace(0, 30 * sigma, 300_001)
+    t, slope = transmission(cell, z, depth), derivative(cell, z, depth)
+    p = np.exp(-(z**2) / (2 * sigma**2)).astype(np.longdouble)
+    expected = 1 - np.sum(p * t * slope) ** 2 / (np.sum(p * t * t) * np.sum(p * slope * slope))
+    assert mismatch(cell, depth) == pytest.approx(float(expected), rel=1e-3)

@@ -8,6 +8,7 @@ import pytest
 from labonn.errors import ProcedureError
 from labonn.training import initial_weights
 from labonn.twin import CNN, Absorber, Convolution, Dense, MaxPool, MeanPool, Network, Relu, Sigmoid, Tanh, network, start_weights
+from labonn.twin.starts import Spread
 
 
 def test_a_text_of_numbers_is_dense_layers_with_an_activation_between() -> None:
@@ -75,6 +76,32 @@ def test_digital_networks_start_from_he_or_glorot_widths() -> None:
     assert np.std(glorot) == pytest.approx(np.sqrt(2 / 700), rel=0.01)
     with pytest.raises(ProcedureError, match="start weights 'zero': one of usual, normal, peaks"):
         start_weights(network("4-2", Relu()), 0, "zero")
+
+
+def test_start_widths_are_one_number_or_one_a_matrix() -> None:
+    net = network("400-300-100", Absorber())
+    for spread, wanted in ((0.02, (0.02, 0.02)), ([0.03, 0.3], (0.03, 0.3)), (None, (0.1, 0.1))):
+        parts = net.split(start_weights(net, 0, spread=spread))[::2]
+        assert [np.std(part) for part in parts if part is not None] == pytest.approx(wanted, rel=0.02)
+    peaks = start_weights(net, 0, "peaks", spread=0.01, centre=0.05)
+    assert np.mean(np.abs(peaks)) == pytest.approx(0.05, rel=0.01)
+    assert np.std(np.abs(peaks)) == pytest.approx(0.01, rel=0.02)
+    assert np.mean(peaks > 0) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("how", "spread", "centre", "message"),
+    [
+        ("he", 0.1, None, "start weights 'he': a spread is of normal and peaks"),
+        ("normal", 0.1, 0.1, "start weights 'normal'.*a centre of peaks only"),
+        ("usual", (0.1,), None, r"one spread or 2, one a matrix"),
+        ("normal", float("nan"), None, "spread nan, centre None: 0 or more"),
+        ("peaks", -0.1, None, "spread -0.1, centre None: 0 or more"),
+    ],
+)
+def test_start_widths_that_mean_nothing_are_refused(how: str, spread: Spread, centre: float | None, message: str) -> None:
+    with pytest.raises(ProcedureError, match=message):
+        start_weights(network("4-3-2", Absorber()), 0, how, spread=spread, centre=centre)
 
 
 def test_wrong_values_of_layers_are_refused() -> None:

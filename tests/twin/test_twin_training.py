@@ -35,10 +35,12 @@ from labonn.twin import (
     train,
 )
 from labonn.twin.layers import Layer
+from labonn.twin.state import begin
 
 Array = NDArray[Any]
 ROOT = Path(__file__).parents[2]
 SPOILT = Method(imperfections=Imperfections(0.05, 0.1, 8))
+DROPPING = "784-drop0.2-32-drop0.5-10"
 SMALL = "28x28-5x5x4-pool-5x5x6-pool-16-10"
 
 
@@ -178,6 +180,34 @@ def test_one_flat_array_makes_the_steps_of_many_small_ones() -> None:
         _, one_state = optimizer.update([g], one_state, [flat])
     for one, two in zip(split(flat), many, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_training_starts_from_the_widths_of_its_recipe() -> None:
+    net = network("784-16-10", Absorber(5.0))
+    engine = Engine(net, Method())
+    for changes in ({"spread": 0.01}, {"spread": (0.02, 0.3)}, {"start": "peaks", "centre": 0.05, "spread": 0.15}):
+        recipe = replace(Recipe(seed=3), **changes)
+        wanted = start_weights(net, 3, recipe.start, spread=recipe.spread, centre=recipe.centre)
+        np.testing.assert_array_equal(begin(recipe, engine).weights, wanted)
+        assert not (wanted == start_weights(net, 3)).all()
+
+
+def test_dropout_of_nothing_changes_no_bit_and_of_something_does() -> None:
+    plain, none, some = (trained(text, epochs=1) for text in ("784-32-10", "784-32-drop0-10", "784-32-drop0.3-10"))
+    assert (plain.weights == none.weights).all()
+    assert not (plain.weights == some.weights).all()
+
+
+def test_dropout_is_the_same_for_the_same_seed_and_whatever_the_threads() -> None:
+    results = [trained(DROPPING, part=16, threads=threads) for threads in (1, 2, 3)]
+    assert all(same(results[0], other) for other in results[1:])
+    assert not same(results[0], trained(DROPPING, part=16, seed=1))
+
+
+def test_a_resumed_training_with_dropout_is_the_uninterrupted_one_to_the_last_bit() -> None:
+    kept: list[dict[str, Any]] = []
+    whole = trained(DROPPING, epochs=3, part=16, on_epoch=lambda state: kept.append(saved(state)))
+    assert same(whole, trained(DROPPING, epochs=3, part=16, values=kept[1]))
 
 
 def test_the_best_epoch_is_the_first_of_equals_and_its_weights_are_reported() -> None:

@@ -72,7 +72,7 @@ def test_every_command_completes_its_options_without_being_run(command: str) -> 
 
 
 def test_procedures_complete_and_then_their_own_options() -> None:
-    assert values("run", "train_") == ["train_chip", "train_vapour_cell"]
+    assert values("run", "train_") == ["train_chip", "train_convolution", "train_vapour_cell"]
     assert set(values("run", "")) == set(registered("labonn.procedures"))
     assert values("run", "train_chip", "--gr") == ["--gradient"]
     assert values("run", "train_vapour_cell", "--gr") == []
@@ -133,11 +133,11 @@ def test_a_file_is_a_procedure_too(folder: Path) -> None:
 
 def test_the_cache_is_made_anew_when_it_is_of_something_else_or_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert values("run", "train_") == ["train_chip", "train_vapour_cell"]
+    assert values("run", "train_") == ["train_chip", "train_convolution", "train_vapour_cell"]
     (file,) = (tmp_path / "labonn").glob("completion-*.json")
     for text in ("{", '{"stamp": "old", "pages": {"names procedures": ["gone"]}}'):
         file.write_text(text)
-        assert values("run", "train_") == ["train_chip", "train_vapour_cell"]
+        assert values("run", "train_") == ["train_chip", "train_convolution", "train_vapour_cell"]
 
 
 def test_the_help_says_how_to_install_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +192,7 @@ def bash_replies(folder: Path, words: Sequence[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "replies"),
     [
-        (["labonn", "run", "train_c"], ["train_chip"]),
+        (["labonn", "run", "train_ch"], ["train_chip"]),
         (["labonn", "run", "train_chip", "--gradient", "=", "sp"], ["spsa"]),
         (["labonn", "runs", "show", "2026"], [RUNS[2], RUNS[1], RUNS[0]]),
         (["labonn", "check", "--bench", "mi"], ["mine.toml"]),
@@ -212,7 +212,7 @@ def test_fish_gets_words_with_their_help(folder: Path) -> None:
         done = subprocess.run([fish, "--no-config", "-c", text], capture_output=True, text=True, env=environment(), check=True)
         return done.stdout.splitlines()
 
-    assert completed("labonn run train_c") == ["train_chip"]
+    assert completed("labonn run train_ch") == ["train_chip"]
     assert completed("labonn ru") == [f"{name}\t{COMMANDS[name]}" for name in ("run", "runs")]
     assert [line.partition("\t")[0] for line in completed("labonn runs show ")] == ["latest", RUNS[2], RUNS[1], RUNS[0]]
     assert [line.partition("\t")[0] for line in completed("labonn check --bench mine.t")] == ["mine.toml"]

@@ -80,14 +80,26 @@ def _registered(name: str) -> Procedure:
     if name not in points:
         hint = f"there is a file {name}.py, to run it write ./{name}.py" if Path(f"{name}.py").exists() else ""
         registry.load(GROUP, name, ProcedureError, hint)
-    return Procedure(name, points[name].value, _imported(points[name].value, points[name].load))
+    return Procedure(name, points[name].value, imported(points[name].value, points[name].load))
 
 
 def _from_file(path: Path) -> Procedure:
+    return Procedure(path.stem, str(path), module_of(path, "procedure", "`labonn procedures`"))
+
+
+def module_of(path: Path, what: str, others: str) -> ModuleType:
+    """A Python file as a module; its folder is where its imports are looked for, too.
+
+    Args:
+        what: it is to be, such as "procedure". others: where those are listed that are registered.
+
+    Raises:
+        ProcedureError: there is no such file, or it cannot be imported.
+    """
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "no such file"
-        raise ProcedureError(f"{path}: {found}; a procedure is a Python file or one of `labonn procedures`")
-    spec = importlib.util.spec_from_file_location(f"labonn_procedure_{path.stem}", path)
+        raise ProcedureError(f"{path}: {found}; {'an' if what[0] in 'aeiou' else 'a'} {what} is a Python file or one of {others}")
+    spec = importlib.util.spec_from_file_location(f"labonn_{what}_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ProcedureError(f"{path}: is not a Python file; its name has to end in .py")
     module, loader = importlib.util.module_from_spec(spec), spec.loader
@@ -95,11 +107,11 @@ def _from_file(path: Path) -> Procedure:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
-    _imported(str(path), lambda: loader.exec_module(module))
-    return Procedure(path.stem, str(path), module)
+    imported(str(path), lambda: loader.exec_module(module))
+    return module
 
 
-def _imported(source: str, action: Callable[[], Any]) -> Any:
+def imported(source: str, action: Callable[[], Any]) -> Any:
     """Errors while importing become one line that names the place, which is not always the procedure itself."""
     try:
         return action()

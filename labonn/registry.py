@@ -9,7 +9,7 @@ from typing import Any
 
 from labonn.errors import LabonnError
 
-GROUPS = ("labonn.drivers", "labonn.emulators", "labonn.benches", "labonn.procedures")
+GROUPS = ("labonn.drivers", "labonn.emulators", "labonn.benches", "labonn.procedures", "labonn.experiments")
 
 
 @cache

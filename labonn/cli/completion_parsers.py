@@ -53,8 +53,12 @@ class Book:
         return page
 
     def names(self, group: str) -> list[str]:
-        """What is registered: `procedures`, `drivers`, `emulators`, `benches`."""
+        """What is registered: `procedures`, `drivers`, `emulators`, `benches`, `experiments`."""
         return self._page(f"names {group}", lambda: _names(group))  # type: ignore[no-any-return]
+
+    def settings(self) -> list[str]:
+        """NAME=VALUE of all settings that experiments have."""
+        return self._page("settings", _settings)  # type: ignore[no-any-return]
 
     def _page(self, title: str, make: Any) -> Any:
         if title not in self._pages:
@@ -152,3 +156,9 @@ def _names(group: str) -> list[str]:
     from labonn.registry import registered
 
     return list(registered(f"labonn.{group}"))
+
+
+def _settings() -> list[str]:
+    from labonn.reproduce.experiment import settings
+
+    return settings()

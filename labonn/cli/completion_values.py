@@ -57,6 +57,8 @@ def values_of(wanted: Mapping[str, Any], line: Line, book: Book) -> Fitting:
         return _plain(_runs(line))
     if "PROCEDURE" in kinds:
         return _plain(book.names("procedures"))._replace(files="files")
+    if line.command == "reproduce" and dest in ("names", "set"):
+        return _reproduced(dest, line, book)
     if (line.command, dest) in EMULATED:
         return _plain(book.names(EMULATED[line.command, dest]))
     if line.command == "calibrations" and dest in ("id", "other", "port", "kind"):
@@ -64,6 +66,14 @@ def values_of(wanted: Mapping[str, Any], line: Line, book: Book) -> Fitting:
     literal = [kind for kind in kinds if kind.islower() and len(kinds) > 1]
     files = "files" if set(kinds) & set(FILES) else "dirs" if "DIR" in kinds else "none"
     return _plain([*(line.benches if dest == "bench" else ()), *literal])._replace(files=files)
+
+
+def _reproduced(dest: str, line: Line, book: Book) -> Fitting:
+    """Names of experiments and of their settings, these with the value that they have without `--set`."""
+    if dest == "set":
+        return _plain(book.settings())
+    names = [name for name in [*book.names("experiments"), "all"] if name not in line.words]
+    return _plain(names)._replace(files="files")
 
 
 def _plain(values: Sequence[str]) -> Fitting:

@@ -66,7 +66,11 @@ def encoded(figure: Any, form: str) -> bytes:
 
 def inline_svg(figure: Any, prefix: str) -> str:
     """An <svg> element for a page, with names of its own so that several can stand in one."""
-    text = encoded(figure, "svg").decode()
+    return inlined(encoded(figure, "svg").decode(), prefix)
+
+
+def inlined(text: str, prefix: str) -> str:
+    """The <svg> element of an SVG file that is `encoded`, for a page."""
     return _ID.sub(rf"\g<1>{prefix}-", _HEAD.sub("", text[text.index("<svg") :], count=2))
 
 

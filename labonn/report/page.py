@@ -52,9 +52,9 @@ def _kept(past: Past, pictures: Pictures) -> Html:
     return section("Figures of the run", *figures)
 
 
-def page(title: str, body: Html) -> bytes:
-    """The skeleton: no script, nothing from elsewhere, and a policy that says so."""
-    style = (files("labonn.report") / "style.css").read_text(encoding="utf-8")
+def page(title: str, body: Html, source: str = "the run's folder", more_style: str = "") -> bytes:
+    """The skeleton: no script, nothing from elsewhere, and a policy that says so. source: what it is made from."""
+    style = (files("labonn.report") / "style.css").read_text(encoding="utf-8") + more_style
     metas = (
         '<meta charset="utf-8">', '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">', '<meta name="color-scheme" content="light dark">',
@@ -62,7 +62,7 @@ def page(title: str, body: Html) -> bytes:
     )  # fmt: skip
     head = "\n".join((*metas, f"<title>{text(title)}</title>", f"<style>\n{style}</style>"))
     top = f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>'
-    foot = tag("footer", f"{title}. Times are UTC. Made by labonn {__version__} from the run's folder.")
+    foot = tag("footer", f"{title}. Times are UTC. Made by labonn {__version__} from {source}.")
     return f"{top}\n<body>\n<main>{body}</main>\n{foot}\n</body>\n</html>\n".encode(errors="replace")
 
 

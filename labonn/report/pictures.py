@@ -47,7 +47,7 @@ class Pictures:
             draw(figure)
             svg = inline_svg(figure, f"f{self._count}")
         if len(svg) <= MOST_SVG:
-            return _themed(svg, caption)
+            return themed(svg, caption)
         with looking(Look(width_mm=width_mm, dpi=200)):
             figure = new_figure(Look(width_mm=width_mm, dpi=200), aspect)
             draw(figure)
@@ -63,7 +63,7 @@ class Pictures:
         if not content.startswith(b"\x89PNG\r\n\x1a\n") or b"IEND" not in content[-16:]:
             self.problems.append(f"{path.name}: is no whole PNG image")
             return Html("")
-        content = _fewer_colours(content)
+        content = fewer_colours(content)
         self._kept += len(content)
         if self._kept > MOST_PNG:
             self.problems.append(f"{path.name}: is left out, the report would get too large; it is in the run's folder")
@@ -71,7 +71,7 @@ class Pictures:
         return tag("figure", image(content, caption, "white"), tag("figcaption", caption), class_="big")
 
 
-def _fewer_colours(content: bytes) -> bytes:
+def fewer_colours(content: bytes) -> bytes:
     """The same image with a palette, where that is smaller."""
     from PIL import Image
 
@@ -81,7 +81,7 @@ def _fewer_colours(content: bytes) -> bytes:
     return min(content, buffer.getvalue(), key=len)
 
 
-def _themed(svg: str, caption: str) -> Html:
+def themed(svg: str, caption: str) -> Html:
     """With the page's variables for colours, and words for who cannot see it."""
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from labonn.errors import ProcedureError
+from labonn.reproduce import given, sets
+from labonn.reproduce.sets import MINI, SETS, Images
 
-MINI = "mini"
-SETS = ("mnist", "kmnist", "emnist")
+__all__ = ["FULL_SEEDS", "MINI", "QUICK_SEEDS", "SETS", "Choices", "Images"]
 FULL_SEEDS, QUICK_SEEDS = 3, 1
-
-
-@dataclass(frozen=True)
-class Images:
-    """A data set as a job names it: by its content, not by its place.
-
-    Attributes:
-        name: mini, or the folder's. sha256: of its files, in the order of their names; empty for mini. folder: where it is here.
-    """
-
-    name: str
-    sha256: str = ""
-    folder: str = MINI
 
 
 @dataclass
@@ -35,15 +21,17 @@ class Choices:
 
     Attributes:
         quick: a first look: the shipped images, few epochs, one seed. seeds: how many; None: FULL_SEEDS, or QUICK_SEEDS.
-        data: a folder with the data sets in it (folders named mnist…, kmnist…, emnist…), or "mini" for the shipped images.
+        data: a folder with the data sets in it (folders named mnist…, kmnist…, emnist…), one of them itself, or "mini": the shipped images.
         given: `--set NAME=VALUE`, for settings that an experiment asks for by `value`.
+        pretended: MNIST is taken to be there where it is not: for what there would be to do.
     """
 
     quick: bool = False
     seeds: int | None = None
     data: str = "data"
     given: Mapping[str, str] = field(default_factory=dict)
-    _asked: set[str] = field(default_factory=set, repr=False)
+    pretended: bool = False
+    _asked: dict[str, Any] = field(default_factory=dict, repr=False)
     _images: dict[str, Images | None] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -55,18 +43,30 @@ class Choices:
         """The seeds."""
         return range(self.seeds or (QUICK_SEEDS if self.quick else FULL_SEEDS))
 
+    @property
+    def departs(self) -> str:
+        """Why this is not what a paper did, so that its numbers are no measure of these; empty: it is meant to be."""
+        if self.quick:
+            return "--quick: a smaller version (few images, few epochs) for a first look, not comparable with the paper"
+        if self.data == MINI:
+            return "--data mini: 5,000 training images in place of 60,000, not comparable with the paper"
+        pairs = " ".join(f"{name}={value}" for name, value in self.given.items())
+        return f"--set {pairs}: other settings, not comparable with the paper" if pairs else ""
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Settings that experiments have asked for, with their full values."""
+        return self._asked
+
     def value(self, name: str, full: Any, quick: Any = None) -> Any:
         """A setting: what was given for it, else the full one, or the quick one (None: the full one).
 
         Raises:
             ProcedureError: what was given is of another type than `full`.
         """
-        self._asked.add(name)
+        self._asked.setdefault(name, full)
         if name in self.given:
-            try:
-                return type(full)(self.given[name])
-            except ValueError:
-                raise ProcedureError(f"--set {name}={self.given[name]}: {type(full).__name__} is wanted, such as {full}") from None
+            return given.value_of(name, self.given[name], full)
         return quick if self.quick and quick is not None else full
 
     def check(self) -> None:
@@ -94,18 +94,11 @@ class Choices:
     def _find(self, name: str) -> Images | None:
         if name == "mnist" and (self.quick or self.data == MINI):
             return Images(MINI)
-        folders = [] if self.data == MINI else sorted(path for path in Path(self.data).expanduser().glob(f"{name}*") if path.is_dir())
-        if folders:
-            return Images(folders[0].name, _sha256(folders[0]), str(folders[0].resolve()))
-        if name == "mnist":
-            told = "`labonn data fetch mnist` makes one; --data mini takes the shipped 5,000 images, --quick is a first look with these"
-            raise ProcedureError(f"--data {self.data}: no folder mnist there; {told}")
-        return None
-
-
-def _sha256(folder: Path) -> str:
-    found = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            found.update(path.read_bytes())
-    return found.hexdigest()
+        if self.data == MINI:
+            return None
+        try:
+            return sets.find(self.data, name)
+        except ProcedureError:
+            if not self.pretended:
+                raise
+            return Images(name, "not there", "") if name == "mnist" else None

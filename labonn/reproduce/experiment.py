@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from labonn import registry
-from labonn.errors import ProcedureError
+from labonn.errors import LabonnError, ProcedureError
 from labonn.plotting.look import Look
+from labonn.procedures import imported, module_of
 from labonn.reproduce.choices import Choices
+from labonn.reproduce.given import words_of
 from labonn.reproduce.rows import Row
 from labonn.sweeps import Job, Outcome
 
 GROUP = "labonn.experiments"
 ALL = "all"
+WANTED = {"cases": "cases(choices)", "rows": "rows(choices, found)"}
 Found = Mapping[str, Sequence[Outcome]]
 
 
@@ -28,10 +34,14 @@ class Experiment:
     rows(choices, found)           table rows from case -> outcomes (those that there are)
     figure(choices, found, look)   a matplotlib Figure (labonn.plotting.files.new_figure); may be missing
     notes(choices, found)          what has to be said, a text a paragraph; may be missing
+
+    Attributes:
+        name: it is called. given: how it was asked for: its name, or its file.
     """
 
     name: str
     module: ModuleType
+    given: str = ""
 
     @property
     def title(self) -> str:
@@ -39,13 +49,27 @@ class Experiment:
         return (self.module.__doc__ or "").strip().partition("\n")[0]
 
     @property
+    def about(self) -> str:
+        """The rest of it."""
+        return (self.module.__doc__ or "").strip().partition("\n")[2].strip()
+
+    @property
     def source(self) -> str:
         """Where it is published."""
         return str(getattr(self.module, "SOURCE", ""))
 
     def cases(self, choices: Choices) -> dict[str, list[Job]]:
-        """Its jobs."""
-        return {case: list(jobs) for case, jobs in self.module.cases(choices).items()}
+        """Its jobs.
+
+        Raises:
+            ProcedureError: they cannot be made, by a mistake of the module; its line is named.
+        """
+        try:
+            return {case: list(jobs) for case, jobs in self.module.cases(choices).items()}
+        except LabonnError:
+            raise
+        except Exception as problem:
+            raise ProcedureError(f"the experiment {self.name}: its jobs cannot be made: {told_of(problem)}") from problem
 
     def rows(self, choices: Choices, found: Found) -> list[Row]:
         """Its table."""
@@ -60,12 +84,49 @@ class Experiment:
         return self.module.figure(choices, found, look) if hasattr(self.module, "figure") else None
 
 
+def told_of(problem: Exception) -> str:
+    """An error with its place; those of the project say theirs themselves."""
+    if isinstance(problem, LabonnError):
+        return str(problem)
+    last = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"{last.filename}, line {last.lineno}: {type(problem).__name__}: {problem}"
+
+
 def experiments(names: Sequence[str]) -> list[Experiment]:
-    """Those of these names; all of them for "all".
+    """Those of these names, or in Python files of these paths; all that are registered for "all".
 
     Raises:
-        ProcedureError: there is none of that name, or its module cannot be imported.
+        ProcedureError: there is none of that name, or its module cannot be imported, or lacks a function that makes an experiment.
     """
-    known = list(registry.registered(GROUP))
-    wanted = known if ALL in names else list(dict.fromkeys(names))
-    return [Experiment(name, registry.load(GROUP, name, ProcedureError)) for name in wanted]
+    points = registry.registered(GROUP)
+    wanted = [*points, *(name for name in names if name != ALL)] if ALL in names else names
+    found = {one.name: one for one in map(_load, dict.fromkeys(wanted))}
+    return list(found.values())
+
+
+def _load(name: str) -> Experiment:
+    points, path = registry.registered(GROUP), Path(name)
+    if name.endswith(".py") or "/" in name or "\\" in name:
+        one, where = Experiment(path.stem, module_of(path, "experiment", "`labonn reproduce`"), name), name
+    elif name in points:
+        where = points[name].value
+        one = Experiment(name, imported(where, points[name].load), name)
+    else:
+        hint = f"there is a file {name}.py, to take it write ./{name}.py" if Path(f"{name}.py").exists() else "`labonn reproduce` lists all"
+        try:
+            return Experiment(name, registry.load(GROUP, name, ProcedureError), name)
+        except ProcedureError as problem:
+            raise ProcedureError(f"{problem}; {hint}") from None
+    for function, told in WANTED.items():
+        if not callable(getattr(one.module, function, None)):
+            raise ProcedureError(f"{where}: an experiment has a function {told}; this module has none")
+    return one
+
+
+def settings() -> list[str]:
+    """NAME=VALUE of all settings that registered experiments ask for, with their full values; broken experiments are left out."""
+    choices = Choices(pretended=True)
+    for name in registry.registered(GROUP):
+        with contextlib.suppress(Exception):  # they are told of where they are asked for
+            _load(name).cases(choices)
+    return [f"{name}={words_of(value)}" for name, value in sorted(choices.asked.items())]

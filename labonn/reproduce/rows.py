@@ -6,6 +6,9 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+
+FEWEST = 3  # seeds, whose standard deviation says something
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Row:
 
     Attributes:
         what: it is. ours: one number a seed. unit: of both. paper, paper_sd: the paper's; None: it has none.
-        by: how ours came about, as "drivers, ideal bench" or "twin". data: data set and split.
+        by: how ours came about, as "drivers, ideal bench" or "twin". data: data set and split; empty for what has no chance in it.
         evaluations: hardware settings or shots of a run, on average; None: no hardware, simulated or not.
         aim: what is to be reached at least, by a higher authority than the paper. remark: what has to be said about it.
         higher: whether more is better; None: it is to be equal.
@@ -33,29 +36,54 @@ class Row:
     higher: bool | None = True
 
     @property
+    def lost(self) -> int:
+        """How many of ours are no numbers."""
+        return sum(not math.isfinite(number) for number in self.ours)
+
+    @property
     def mean(self) -> float:
-        """Of ours; NaN without any."""
-        return statistics.fmean(self.ours) if self.ours else math.nan
+        """Of ours; NaN without any, and where one of them is no number."""
+        return statistics.fmean(self.ours) if self.ours and not self.lost else math.nan
 
     @property
     def sd(self) -> float | None:
-        """Standard deviation over seeds; None for fewer than two."""
-        return statistics.stdev(self.ours) if len(self.ours) > 1 else None
+        """Standard deviation over seeds; None for fewer than two, and where one of them is no number."""
+        return statistics.stdev(self.ours) if len(self.ours) > 1 and not self.lost else None
 
     @property
     def difference(self) -> float | None:
-        """Ours less the paper's."""
-        return None if self.paper is None or not self.ours else self.mean - self.paper
+        """Ours less the paper's; None where one of them is missing."""
+        return None if self.paper is None or math.isnan(self.mean) else self.mean - self.paper
+
+    @property
+    def allowed(self) -> float:
+        """How far ours may be from the paper's: both standard deviations and half the paper's last digit, as squares."""
+        return math.hypot(self.paper_sd or 0.0, self.sd or 0.0, 0.0 if self.paper is None else half_a_digit(self.paper))
 
     @property
     def verdict(self) -> str:
-        """better, within (the paper's and our standard deviation), below, above or other; empty without a paper's number."""
+        """within (what is allowed), better, below, above or other; empty without a paper's number, or with too few seeds to say."""
         off = self.difference
-        if off is None:
+        if off is None or (self.data and len(self.ours) < FEWEST):
             return ""
-        allowed = math.hypot(self.paper_sd or 0.0, self.sd or 0.0)
-        if abs(off) <= allowed:
+        if abs(off) <= self.allowed:
             return "within"
         if self.higher is None:
             return "other"
         return "better" if (off > 0) == self.higher else "below" if self.higher else "above"
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the mean has the aim; None: there is none, or nothing to compare with it."""
+        if self.aim is None or math.isnan(self.mean):
+            return None
+        return self.mean <= self.aim if self.higher is False else self.mean >= self.aim
+
+
+def half_a_digit(number: float) -> float:
+    """Half the last digit of a number as it is written: 0.05 of 97.3.
+
+    Up to six digits: what has more was computed, not written.
+    """
+    exponent = Decimal(f"{number:g}").as_tuple().exponent
+    return 0.5 * 10.0**exponent if isinstance(exponent, int) and number else 0.0

@@ -8,20 +8,21 @@ from labonn.data import load
 from labonn.errors import ProcedureError
 from labonn.runs import Run
 from labonn.sweeps import Task
-from labonn.twin import Absorber, Imperfections, Method, Pictures, Recipe, Relu, Sigmoid, State, Tanh, network, train
+from labonn.twin import Absorber, Imperfections, MaxPool, MeanPool, Method, Pictures, Recipe, Relu, Sigmoid, State, Tanh, network, train
 from labonn.twin.derivatives import random_curve
 from labonn.twin.layers import Layer
 from labonn.twin.pictures import Part
 
 METHOD = ("loss", "error", "white")
-OTHERS = ("data", "network", "activation", "derivative", "imperfections", "limit")
+OTHERS = ("data", "network", "activation", "pool", "derivative", "imperfections", "limit")
 DIGITAL: dict[str, type[Layer]] = {"relu": Relu, "tanh": Tanh, "sigmoid": Sigmoid}
+POOLS: dict[str | None, Layer | None] = {None: None, "mean": MeanPool(), "max": MaxPool()}
 
 
 def trained(task: Task, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """(result, arrays of the best weights by layer); each epoch is a row of the run's metrics."""
     settings, seed = dict(task.job.settings), task.job.seed
-    net = network(settings["network"], activation(settings["activation"]))
+    net = network(settings["network"], activation(settings["activation"]), POOLS[settings.get("pool")])
     pictures = Pictures.of(load(task.job.places["data"]), seed)
     if settings.get("limit"):
         limit = settings["limit"]

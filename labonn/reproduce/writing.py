@@ -1,51 +1,107 @@
-"""An experiment's files: table.json, table.csv, figure.pdf and figure.png."""
+"""An experiment's files: table.json, .csv and .md, figure.pdf, .png and .svg."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from labonn.plotting.files import save, write_whole
-from labonn.plotting.look import WIDTHS, Look, looking
+from labonn.plotting.files import encoded, save, write_whole
+from labonn.plotting.look import PAGE, WIDTHS, Look, looking
 from labonn.reproduce.choices import Choices
-from labonn.reproduce.experiment import Experiment, Found
+from labonn.reproduce.experiment import Experiment, Found, told_of
 from labonn.reproduce.rows import Row
-from labonn.runs import plain
+from labonn.reproduce.tables import as_csv, as_json, as_markdown, values
+from labonn.sweeps import Job, Outcome
 
 LOOK = Look(width_mm=WIDTHS["double"])
-COLUMNS = ("what", "unit", "paper", "paper_sd", "mean", "sd", "ours", "difference", "verdict", "aim", "by", "data", "evaluations", "remark")
+PAPER, ON_PAGE = ("figure.pdf", "figure.png"), "figure.svg"
+MOST_SVG = 250_000  # bytes, above which a page takes the PNG
+T = TypeVar("T")
 
 
-def written(one: Experiment, choices: Choices, found: Found, rows: Sequence[Row], notes: Sequence[str], folder: Path) -> list[Path]:
-    """Write them; the figure's paths."""
+@dataclass(frozen=True)
+class Written:
+    """What came of an experiment's jobs.
+
+    Attributes:
+        table: as in table.json. folder: of the files. figures: that were drawn. problems: why something could not be made.
+    """
+
+    table: Mapping[str, Any]
+    folder: Path
+    figures: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+def written(one: Experiment, choices: Choices, cases: Mapping[str, Sequence[Job]], outcomes: Mapping[Job, Outcome], out: Path) -> Written:
+    """Table, notes and figure of what is finished, as files in a folder below `out`; what cannot be made is a problem, not an error."""
+    found = {case: [outcomes[job] for job in jobs if job in outcomes] for case, jobs in cases.items()}
+    missing = sum(job not in outcomes for jobs in cases.values() for job in jobs)
+    problems: list[str] = []
+    rows = _tried("table", missing, problems, lambda: one.rows(choices, found), list[Row]())
+    notes = _tried("notes", missing, problems, lambda: one.notes(choices, found), list[str]())
+    folder = folder_of(one, choices, out)
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"experiment": one.name, "title": one.title, "source": one.source, "quick": choices.quick, "seeds": len(choices.numbers)}
-    table = {**about, "notes": list(notes), "rows": [values(row) for row in rows]}
-    write_whole(folder / "table.json", (json.dumps(plain(table), indent=1, ensure_ascii=False) + "\n").encode())
-    write_whole(folder / "table.csv", _csv(rows))
+    figures = _tried("figure", missing, problems, lambda: _drawn(one, choices, found, folder), list[Path]())
+    for name in (*PAPER, ON_PAGE):
+        if folder / name not in figures:
+            (folder / name).unlink(missing_ok=True)
+    table = {**_about(one, choices, cases), "missing": missing, "problems": problems, "notes": notes}
+    table |= {"rows": [values(row, comparable=not choices.departs) for row in rows]}
+    for name, make in {"table.json": as_json, "table.csv": as_csv, "table.md": as_markdown}.items():
+        write_whole(folder / name, make(table))
+    return Written(table, folder, tuple(figures), tuple(problems))
+
+
+def folder_of(one: Experiment, choices: Choices, out: Path) -> Path:
+    """Where its files are: what departs from the paper does not take the place of what does not."""
+    return out / (one.name + ("-quick" if choices.quick else "-other" if choices.departs else ""))
+
+
+def command_of(one: Experiment, choices: Choices) -> str:
+    """The command that does it again."""
+    words = ["labonn", "reproduce", one.given or one.name, *(["--quick"] if choices.quick else [])]
+    words += ["--seeds", str(choices.seeds)] if choices.seeds is not None else []
+    words += ["--data", choices.data] if choices.data != "data" and not choices.quick else []
+    words += ["--set", *(f"{name}={value}" for name, value in choices.given.items())] if choices.given else []
+    return shlex.join(words)
+
+
+def _about(one: Experiment, choices: Choices, cases: Mapping[str, Sequence[Job]]) -> dict[str, Any]:
+    """What a page wants to know beside the rows; jobs by key, as their files are called."""
+    jobs = {case: [{"key": job.key, "title": job.title, "seed": job.seed} for job in some] for case, some in cases.items()}
+    return {
+        "experiment": one.name, "title": one.title, "source": one.source, "about": one.about, "command": command_of(one, choices),
+        "quick": choices.quick, "departs": choices.departs, "seeds": len(choices.numbers), "cases": jobs,
+    }  # fmt: skip
+
+
+def _drawn(one: Experiment, choices: Choices, found: Found, folder: Path) -> list[Path]:
+    """Once for paper, and once for pages of two themes."""
     with looking(LOOK):
         figure = one.figure(choices, found, LOOK)
         if figure is None:
             return []
-        paths = [folder / "figure.pdf", folder / "figure.png"]
+        paths = [folder / name for name in PAPER]
         for path in paths:
             save(figure, path)
-    return paths
+    look = Look(width_mm=LOOK.width_mm, dpi=150, style=PAGE)
+    with looking(look):
+        content = encoded(one.figure(choices, found, look), "svg")
+    if len(content) > MOST_SVG:
+        return paths
+    write_whole(folder / ON_PAGE, content)
+    return [*paths, folder / ON_PAGE]
 
 
-def values(row: Row) -> dict[str, Any]:
-    """A row's columns."""
-    return {name: getattr(row, name) for name in COLUMNS}
-
-
-def _csv(rows: Sequence[Row]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({**values(row), "ours": " ".join(f"{number:.6g}" for number in row.ours)})
-    return text.getvalue().encode()
+def _tried(what: str, missing: int, problems: list[str], make: Callable[[], T], otherwise: T) -> T:
+    """Experiments are asked for tables of what is not there, too; one that cannot does not take the others' tables along."""
+    try:
+        return make()
+    except Exception as problem:
+        why = f" ({missing} of its jobs have no result)" if missing else ""
+        problems.append(f"its {what} cannot be made{why}: {told_of(problem)}")
+        return otherwise

@@ -60,12 +60,13 @@ class MacropixelSlm(ABC):
     Options: ClassVar[type] = SlmOptions
     kind: ClassVar[str] = "SpatialLightModulator"
     link_options: ClassVar[dict[str, Any]] = {}
+    least_bits: ClassVar[int] = 8
     most_bits: ClassVar[int] = 8
     identity: str
 
     def __init__(self, options: SlmOptions, port: str) -> None:
-        if not 8 <= options.bits <= self.most_bits:
-            allowed = "8" if self.most_bits == 8 else f"8 to {self.most_bits}"
+        if not self.least_bits <= options.bits <= self.most_bits:
+            allowed = "8" if self.most_bits == 8 else f"{self.least_bits} to {self.most_bits}"
             raise BenchFileError(f"{port}: bits is {options.bits}; allowed: {allowed} ({type(self).__name__})")
         self.port, self.shape = port, (int(options.shape[0]), int(options.shape[1]))
         self.geometry = fit((int(options.panel[0]), int(options.panel[1])), self.shape, port)

@@ -3,7 +3,7 @@
 Link: monitor://1 (index), monitor://HDMI-1 (name or connector) or monitor://edid:HOLOEYE,1234 (name, maker, product or serial number in
 its EDID), with ?native=0 if its EDID tells a wrong size. The seam is the window's function table; the real one: drivers/pygame_window.py.
 More than 8 bits: a pixel's code goes out as it is, in two colour channels, high byte red and low byte green (blue 0). Panels that
-take the highest bits of the 16 and ignore the rest are used with bits = 16.
+take the highest bits of the 16 and ignore the rest are used with bits = 16. Less than 8 bits: gray levels from 0 to 2^bits - 1.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ class Window(Protocol):
 
 
 class MonitorSlm(MacropixelSlm):
-    """An SLM of 8 to 16 bits on a video output."""
+    """An SLM of 4 to 16 bits on a video output."""
 
     transport: ClassVar[str] = "sdk"
+    least_bits: ClassVar[int] = 4
     most_bits: ClassVar[int] = 16
 
     def __init__(self, sdk: Window, options: SlmOptions, port: str) -> None:

@@ -42,8 +42,8 @@ class ConverterOptions:
     def __post_init__(self) -> None:
         if self.channels < 1:
             raise ValueError(f"channels = {self.channels}: at least 1")
-        if self.bits not in (*range(8, 17), 32, 64):
-            raise ValueError(f"bits = {self.bits}: 8 to 16, or 32 or 64 for floats")
+        if self.bits not in (*range(4, 17), 32, 64):
+            raise ValueError(f"bits = {self.bits}: 4 to 16, or 32 or 64 for floats")
         if not 0 < self.full_scale_v < math.inf or self.depth < 1:
             raise ValueError(f"full_scale_v = {self.full_scale_v:g}, depth = {self.depth}: must be positive, and finite")
 

@@ -1,7 +1,7 @@
 """Streaming multi-channel ADC with a trigger, for homodyne photodetector arrays (drivers/STREAM_PROTOCOL.md).
 
 Request: JSON header + raw arrays; `arm` prepares a record of so many shots, `fire` starts every armed instrument on the
-trigger line, `fetch` reads the record in blocks. Codes are 8 to 16 bits or floats: volts = offset + scale x code.
+trigger line, `fetch` reads the record in blocks. Codes are 4 to 16 bits or floats: volts = offset + scale x code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Streaming multi-channel DAC with bank memory and trigger, for modulators (drivers/STREAM_PROTOCOL.md).
 
 Request: JSON header + raw arrays; `bank` fills the memory in blocks, `arm` sends an order and waits for the trigger line,
-`safe` gates every beam off. Codes are 8 to 16 bits or floats: volts = offset + scale x code. Sparse banks stay sparse.
+`safe` gates every beam off. Codes are 4 to 16 bits or floats: volts = offset + scale x code. Sparse banks stay sparse.
 """
 
 from __future__ import annotations

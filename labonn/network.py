@@ -25,7 +25,7 @@ class Network:
 
     Attributes:
         layers, optics: sizes and believed curves. specs: the bench's limits.
-        depth: optical depth of all cells. dwell_s: seconds a shot.
+        depth: optical depth of all cells (of gain cells their gain factor); 0: they are empty. dwell_s: seconds a shot.
         gains: (L,) path gains: W = gain x SLM field. dtype: float32, or float64 where the converters carry it.
         shown: what the SLM really displays for fields (C,), one function a layer; None: taken as commanded.
         dark: port -> (D,) volts of its detectors without light, subtracted from every reading.
@@ -136,8 +136,8 @@ class Network:
         return np.full((1, len(self.layers.hidden)), self.optics.oven.temperature(self.depth))
 
     def inputs(self, images: NDArray[np.uint8]) -> Floats:
-        """(N, N0) fields of the input beams, in units of an image's white: believed to be those of the images."""
-        fields = np.multiply(images, self.dtype(1 / 255), dtype=self.dtype)
+        """(N, N0) fields of the input beams, believed to be those of the images; `white` for an image's white."""
+        fields = np.multiply(images, self.dtype(self.optics.white / 255), dtype=self.dtype)
         if self.belief is not None and self.belief.inputs is not None:
             fields *= self.belief.inputs.reach.astype(self.dtype)
         return np.asarray(fields)
@@ -174,7 +174,7 @@ class Network:
 
 
 def image_volts(network: Network, images: NDArray[np.uint8]) -> Floats:
-    """(N, N0) modulator volts of uint8 images, 255 = a field of 1; by a table of 256 entries."""
+    """(N, N0) modulator volts of uint8 images, 255 = full modulation; by a table of 256 entries."""
     if network.belief is not None and network.belief.inputs is not None:
         return network.belief.inputs.volts(images, network.dtype)
     table = network.optics.modulator.volts(np.linspace(0, 1, 256).astype(network.dtype))

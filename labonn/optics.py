@@ -81,6 +81,9 @@ class Amplifier:
 class Oven:
     """Vapour cell: optical depth against temperature, interpolated in its logarithm (default: 75 mm, natural Rb, 87Rb F=2 D2).
 
+    Of "gain" cells, whose atoms a pump beam inverts, the gain factor g0 in its place: the pump inverts them all, and the oven sets how
+    many there are.
+
     Attributes:
         celsius, depth: the curve's points, rising.
     """
@@ -132,6 +135,7 @@ class Optics:
         cell: "eq4", "two_level", "doppler" or "gain".
         probe: field of an error beam at full modulation; behind the weights, at the cells, it must be weak against 1.
         feedback: amplitude gain of the interference error on its way back, before the feedback modulator.
+        white: field of an input beam at full modulation, an image's white.
     """
 
     modulator: Modulator = field(default_factory=Modulator)
@@ -141,6 +145,7 @@ class Optics:
     cell: str = "eq4"
     probe: float = 2.0
     feedback: float = 20.0
+    white: float = 1.0
 
     @classmethod
     def of(cls, file: BenchFile) -> Optics:
@@ -163,8 +168,9 @@ class Optics:
         for key, level in levels.items():
             if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level <= 100:
                 raise BenchFileError(f"{where}.{key} = {level!r}: a number above 0 and up to 100 is wanted")
-        return cls(**made, cell=cell, probe=float(levels["probe"]), feedback=float(levels["feedback"]))
+        made |= {key: float(level) for key, level in levels.items()}
+        return cls(**made, cell=cell)
 
 
-LEVELS = ("probe", "feedback")
+LEVELS = ("probe", "feedback", "white")
 CELLS = ("eq4", "two_level", "doppler", "gain")

@@ -44,6 +44,12 @@ class Ranges:
         for port in self._ports():
             self._devices[port].set_range(self._widest[port])
 
+    def forget(self) -> None:
+        """The widest again for all that were fitted."""
+        for port in self._ranges:
+            self._devices[port].set_range(self._widest[port])
+        self._ranges.clear()
+
     def _ports(self) -> tuple[str, ...]:
         return ("output", *(("forward_in", "forward_out", "backward_in", "backward_out") if self._layers.hidden else ()))
 

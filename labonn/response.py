@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from labonn.shots import Bank, Readings, ShotTable
 LEVELS = 33
 HARMONICS = 5  # of a response's deviation from what is commanded
 FILL = 0.5  # of the detector's range
+COARSE = 0.01  # of the light's span: detectors whose steps are larger are given a range that fits
 WEAK = 10.0  # saturation fields in front of an amplifier: 50 uW, far below what saturates one
 
 
@@ -24,25 +25,36 @@ def commanded_fields(levels: int = LEVELS) -> Floats:
     return np.asarray(-np.cos(np.linspace(0, np.pi, levels)))
 
 
-def measure_responses(network: Network, depth: float) -> Generator[ShotTable, Readings, dict[str, Floats]]:
+FitRanges = Callable[[dict[str, Floats]], None]
+
+
+def measure_responses(
+    network: Network, depth: float, fit_ranges: FitRanges | None = None
+) -> Generator[ShotTable, Readings, dict[str, Floats]]:
     """The mean field of every SLM for each of `commanded_fields()`, scaled so that its ends are -1 and 1.
 
     Amplifiers are left where the last SLM needed them.
 
     Args:
         network: of the bench. depth: optical depth that its cells have now.
+        fit_ranges: called with the peaks (D,) volts of a detector port whose steps are too coarse for the light.
 
     Raises:
         UnknownStateError: hardly any light arrives, so that a response cannot be told from noise.
     """
     responses: dict[str, Floats] = {}
     for layer, port in enumerate(network.layers.weights()):
-        responses[port] = yield from _response(network, layer, depth)
+        responses[port] = yield from _response(network, layer, depth, fit_ranges)
     return responses
 
 
-def _response(network: Network, layer: int, depth: float, shots: int = 32) -> Generator[ShotTable, Readings, Floats]:
-    """One SLM's response, those in front showing 1 in some columns and -1 in the others; levels go up and down again, against drift."""
+def _response(
+    network: Network, layer: int, depth: float, fit_ranges: FitRanges | None, shots: int = 32
+) -> Generator[ShotTable, Readings, Floats]:
+    """One SLM's response, those in front showing 1 in some columns and -1 in the others; levels go up and down again, against drift.
+
+    A deviation that is no larger than one step of the detectors is none.
+    """
     ports, fields = network.layers.weights(), commanded_fields()
     port = "forward_in" if layer < len(network.layers.hidden) else "output"
     inputs = network.layers.sizes[0]
@@ -53,11 +65,16 @@ def _response(network: Network, layer: int, depth: float, shots: int = 32) -> Ge
     for name, count, rows, columns in zip(ports, raised, network.layers.sizes[1:], network.layers.sizes, strict=False):
         banks[name] = np.tile(np.where(np.arange(columns) < count, 1, -1).astype(np.float32), rows)[None, :]
     banks[ports[layer]] = np.repeat(fields.astype(np.float32)[:, None], len(network.specs[ports[layer]]), axis=1)
-    banks["input"] = network.optics.modulator.volts(np.full((1, inputs), min(1.0, WEAK / inputs), network.dtype))
+    banks["input"] = network.optics.modulator.volts(np.full((1, inputs), _part(network), network.dtype))
     up_down = np.concatenate([np.arange(LEVELS), np.arange(LEVELS)[::-1]])
     orders = {ports[layer]: np.repeat(up_down, shots), "input": np.zeros(2 * LEVELS * shots, np.int64)}
-    readings = yield ShotTable(banks, orders, network.dwell_s, (port,))
-    light = network.tapped(readings, port)[layer] if port == "forward_in" else network.outputs(readings)
+    table = ShotTable(banks, orders, network.dwell_s, (port,))
+    readings = yield table
+    light = _seen(network, readings, port, layer)
+    if fit_ranges is not None and _step(network, port, light) > COARSE * float(np.ptp(light)):
+        fit_ranges({port: np.abs(readings[port]).max(axis=0)})
+        readings = yield table
+        light = _seen(network, readings, port, layer)
     shown = light.mean(axis=1, dtype=np.float64).reshape(2 * LEVELS, shots)
     mean, noise = shown.mean(axis=1), float(shown.std(axis=1).mean() / np.sqrt(shots))
     response = 0.5 * (mean[:LEVELS] + mean[LEVELS:][::-1])
@@ -68,9 +85,20 @@ def _response(network: Network, layer: int, depth: float, shots: int = 32) -> Ge
             f"with a noise of {noise:.3g}; a beam blocked, a laser off, or the wrong monitor?"
         )
     try:
-        return smooth_response(response)
+        found = smooth_response(response)
+        return found if np.abs(found - fields).max() > _step(network, port, light) / (0.5 * span) else fields
     except UnknownStateError as problem:
         raise UnknownStateError(f"{ports[layer]}: {problem}") from None
+
+
+def _seen(network: Network, readings: Readings, port: str, layer: int) -> Floats:
+    return network.tapped(readings, port)[layer] if port == "forward_in" else network.outputs(readings)
+
+
+def _step(network: Network, port: str, light: Floats) -> float:
+    """Of the detectors, in fields: in the range at opening, or as readings that are nearly the same show it in a narrower one."""
+    volts = network.optics.detectors.output if port == "output" else network.optics.detectors.forward
+    return min(float(network.specs[port].step.max()) / volts, float(np.diff(np.unique(light)).min(initial=np.inf)))
 
 
 def response_of(commanded: Floats, harmonics: Floats) -> Floats:
@@ -133,7 +161,7 @@ def _path(network: Network, layer: int, depth: float) -> tuple[Floats, list[int]
     low, high = optics.amplifier.amplitude(np.stack([np.maximum(spec.lower, 0), spec.upper]))
     inner = layer < len(network.layers.hidden)
     port, volts = ("forward_in", optics.detectors.forward) if inner else ("output", optics.detectors.output)
-    gains, raised, light = np.array(low, np.float64), [], np.full(1, min(1.0, WEAK / sizes[0]))
+    gains, raised, light = np.array(low, np.float64), [], np.full(1, optics.white * _part(network))
     for index in range(layer):
         light, wanted = light * sizes[index], WEAK / sizes[index + 1]
         gains[index] = np.clip(min(1.0, wanted / float(light[0])), low[index], high[index])
@@ -144,3 +172,9 @@ def _path(network: Network, layer: int, depth: float) -> tuple[Floats, list[int]
     wanted = FILL * float(network.specs[port].upper.min()) / volts
     gains[layer] = np.clip(min(1.0, wanted / float(light[0] * sizes[layer])), low[layer], high[layer])
     return gains, raised
+
+
+def _part(network: Network) -> float:
+    """Of full modulation, at which the inputs together are weak light; no less than what the coarsest modulator can make."""
+    step_v, v_pi_v = float(network.specs["input"].step.max()), network.optics.modulator.v_pi_v
+    return min(1.0, max(WEAK / (network.layers.sizes[0] * network.optics.white), float(np.sin(0.5 * np.pi * min(step_v / v_pi_v, 1)))))

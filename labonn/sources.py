@@ -12,6 +12,7 @@ from labonn.clock import Clock, RealClock, SimulatedClock
 from labonn.errors import BenchFileError, ConnectError, LinkError
 from labonn.faults import Fault
 from labonn.filelines import with_lines
+from labonn.idealising import BITS, spared
 from labonn.links import AnyLink, check_kind, connect
 from labonn.registry import load
 from labonn.sharing import LinkOf, SharedLinks
@@ -77,7 +78,9 @@ def world_of(file: BenchFile, dry_run: DryRun | None, replay: Path | None = None
 
 
 def idealised(file: BenchFile) -> BenchFile:
-    """The file with every converter at as many bits as its protocol can carry (the driver's `most_bits`)."""
+    """The file with every converter at as many bits as its protocol can carry (the driver's `most_bits`), if it does not spare `bits`."""
+    if BITS in spared(file):
+        return file
     ports = {
         name: replace(port, options=replace(port.options, bits=port.driver.most_bits)) if hasattr(port.driver, "most_bits") else port
         for name, port in file.ports.items()

@@ -14,7 +14,7 @@ from labonn.errors import ProcedureError
 from labonn.gradients import DERIVATIVES, ERRORS, Method, backprop, measure_outputs
 from labonn.network import Network, image_volts
 from labonn.optimizers import BY_NAME, Optimizer
-from labonn.response import measure_responses
+from labonn.response import FitRanges, measure_responses
 from labonn.shots import Bank, Ints, Readings, ShotTable
 from labonn.targets import measure_targets
 
@@ -28,6 +28,7 @@ class Settings:
     Attributes:
         epochs, batch, learning_rate: as usual. optimizer: "adam" or "sgd".
         method: how the gradient is made. seed: of initial weights and the order of images.
+        start, spread: `initial_weights`.
     """
 
     epochs: int = 20
@@ -36,6 +37,8 @@ class Settings:
     optimizer: str = "adam"
     method: Method = field(default_factory=Method)
     seed: int = 0
+    start: str = "usual"
+    spread: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("epochs", self.epochs), ("batch", self.batch)):
@@ -45,9 +48,12 @@ class Settings:
             ("optimizer", self.optimizer, tuple(BY_NAME)),
             ("derivative", self.method.derivative, DERIVATIVES),
             ("error", self.method.error, ERRORS),
+            ("start", self.start, STARTS),
         ):
             if chosen not in known:
                 raise ProcedureError(f"--{name} {chosen}: one of {', '.join(known)}")
+        if self.spread is not None and not 0 < self.spread < np.inf:
+            raise ProcedureError(f"--spread {self.spread:g}: more than 0 is wanted, and finite")
 
 
 @dataclass(frozen=True)
@@ -127,28 +133,35 @@ class Probe:
     outputs: Floats
 
 
+STARTS = ("usual", "normal", "peaks")
 COOL_C = 30.0  # a temperature that an oven reaches from either side, with an optical depth below 1
 PROBED = 64  # validation images of a probe
 TARGET_IMAGES = 512  # from which the targets of an optical error are measured, every epoch
 EARLY_STEPS = (10, 30, 100, 300)  # fields grow fast at first: ranges are fitted again then, later once an epoch
-FitRanges = Callable[[dict[str, Floats]], None]
 Watcher = Callable[[Learned, float, float], None]  # learned, running loss, running accuracy: after every step
 
 
-def initial_weights(sizes: Sequence[int], depth: float, seed: int, dtype: type = np.float32) -> list[Floats]:
-    """N(0, 0.1) up to an optical depth of 30, two peaks +-N(0.15, 0.15) above (App. A.4); (N_l, N_l-1) each."""
+def initial_weights(
+    sizes: Sequence[int], depth: float, seed: int, dtype: type = np.float32, start: str = "usual", spread: float | None = None
+) -> list[Floats]:
+    """(N_l, N_l-1) each, at random.
+
+    Args:
+        start: "normal": N(0, spread). "peaks": two peaks +-N(0.15, spread). "usual": the first up to an optical depth of 30, the second
+            above (App. A.4). spread: None: 0.1 for normal, 0.15 for peaks (App. A.4).
+    """
     rng = np.random.default_rng([seed, 0])
     shapes = list(zip(sizes[1:], sizes, strict=False))
-    if depth <= 30:
-        return [rng.normal(0, 0.1, shape).astype(dtype) for shape in shapes]
-    return [(rng.choice([-1, 1], shape) * rng.normal(0.15, 0.15, shape)).astype(dtype) for shape in shapes]
+    if start == "normal" or (start == "usual" and depth <= 30):
+        return [rng.normal(0, spread or 0.1, shape).astype(dtype) for shape in shapes]
+    return [(rng.choice([-1, 1], shape) * rng.normal(0.15, spread or 0.15, shape)).astype(dtype) for shape in shapes]
 
 
-def warm_up(network: Network, measure: bool = True) -> Tables:
+def warm_up(network: Network, measure: bool = True, fit_ranges: FitRanges | None = None) -> Tables:
     """How the SLMs answer, measured through cool and nearly clear cells; then the ovens to their temperature.
 
     Args:
-        measure: False leaves the SLMs alone.
+        measure: False leaves the SLMs alone. Empty cells (depth 0) stay cool. fit_ranges: of `measure_responses`.
 
     Returns:
         port -> response (labonn.response).
@@ -160,8 +173,9 @@ def warm_up(network: Network, measure: bool = True) -> Tables:
     network.dtype = np.float64 if first["output"].dtype == np.float64 else np.float32
     responses: dict[str, Floats] = {}
     if measure:
-        responses = yield from measure_responses(network, float(network.optics.oven.depth_at(np.array([COOL_C]))[0]))
-    if network.layers.hidden:
+        cool_depth = float(network.optics.oven.depth_at(np.array([COOL_C]))[0]) if network.depth else 0.0
+        responses = yield from measure_responses(network, cool_depth, fit_ranges)
+    if network.layers.hidden and network.depth:
         yield ShotTable({"ovens": network.temperatures()}, dwell_s=network.dwell_s, read=())
     return responses
 
@@ -237,7 +251,8 @@ class Training:
     @classmethod
     def start(cls, network: Network, digits: Digits, settings: Settings, learned: Learned) -> Training:
         """From random weights, which become those of `learned`."""
-        learned.weights = initial_weights(network.layers.sizes, network.depth, settings.seed, network.dtype)
+        start = settings.seed, network.dtype, settings.start, settings.spread
+        learned.weights = initial_weights(network.layers.sizes, network.depth, *start)
         optimizer = BY_NAME[settings.optimizer](settings.learning_rate)
         rng = np.random.default_rng([settings.seed, 1])
         return cls(network, digits, settings, learned, optimizer, optimizer.init(learned.weights), rng)

@@ -36,6 +36,7 @@ from labonn.planner.planner import LEAST
 from labonn.procedures import FewSteps
 from labonn.runs import Run
 from procedures.benches.chips import BENCHES, chip_bench
+from procedures.benches.simulated import simulated
 
 benches = BENCHES
 RATES = {"pt": 1e-2, "rotation": 4e-2, "mzi": 4e-2}
@@ -94,19 +95,6 @@ def bench_file(args: argparse.Namespace) -> str:
         raise ProcedureError(f"--watts: {name} has no power controllers; heaters of --bench mzi_chip have")
     text = chip_bench(name, args.sizes, args.coupler, args.activation, args.readout, monitors, watts=args.watts)
     return text + simulated(args.simulate)
-
-
-def simulated(pairs: list[str]) -> str:
-    """Lines of the [simulation] table for KEY=VALUE or PART.KEY=VALUE."""
-    tables: dict[str, list[str]] = {"": []}
-    for pair in pairs:
-        name, found, value = pair.partition("=")
-        part, _, key = name.rpartition(".")
-        if not found or not key:
-            raise ProcedureError(f"--simulate {pair}: KEY=VALUE or PART.KEY=VALUE is wanted")
-        tables.setdefault(part, []).append(f"{key} = {value}\n")
-    own = "".join(tables.pop(""))
-    return own + "".join(f"\n[simulation.{part}]\n{''.join(lines)}" for part, lines in tables.items())
 
 
 def check(args: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ from labonn.data import DataSet, load, split_validation
 from labonn.errors import CalibrationError, ProcedureError
 from labonn.figures import training_figure
 from labonn.gradients import DERIVATIVES, ERRORS, Method
+from labonn.idealising import BITS
 from labonn.keeping import Keeper
 from labonn.layers import layers_of
 from labonn.network import Network
@@ -38,6 +39,7 @@ from labonn.response import correct_slms
 from labonn.runs import Run
 from labonn.shots import ShotTable
 from labonn.training import (
+    STARTS,
     Digits,
     Learned,
     Settings,
@@ -50,7 +52,7 @@ from labonn.training import (
     train_epoch,
     warm_up,
 )
-from procedures.benches import vapour_cell
+from procedures.benches import simulated, vapour_cell
 from procedures.gradient_check import check_gradients
 
 CHECKPOINT_STEPS = 20
@@ -63,14 +65,18 @@ def options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", default="mini", metavar="mini|DIR", help="the shipped MNIST subset, or a folder of IDX files (default %(default)s)")
     add("--hidden", type=int, nargs="*", metavar="N", help="neurons of the hidden layers (default: the bench's, or 128 128)")
-    add("--optical-depth", type=float, default=30.0, metavar="A", help="of all cells, set by their ovens (default %(default)s)")
-    add("--cell", choices=CELLS, help="how the cells are believed to absorb (default: the bench file's, or eq4)")
+    depth = "of all cells, set by their ovens; of --cell gain the gain factor g0; 0: the cells are empty"
+    add("--optical-depth", type=float, default=30.0, metavar="A", help=f"{depth} (default %(default)s)")
+    add("--cell", choices=CELLS, help="how the cells are believed to absorb, or to amplify (default: the bench file's, or eq4)")
     add("--derivative", choices=DERIVATIVES, default="optical", help="of the absorbers, in the backward light (default %(default)s)")
     add("--error", choices=ERRORS, default="digital", help="how the output error is made (default %(default)s)")
     add("--epochs", type=int, default=80, metavar="N", help="passes over the training images (default %(default)s)")
     add("--batch", type=int, default=64, metavar="N", help="images a step (default %(default)s)")
     add("--lr", type=float, default=None, metavar="R", help="learning rate (default 5e-4 for adam, 0.1 for sgd)")
     add("--optimizer", choices=tuple(BY_NAME), default="adam", help="what makes steps of gradients (default %(default)s)")
+    start = "normal: N(0, S); peaks: +-N(0.15, S); usual: peaks above an optical depth of 30"
+    add("--start", choices=STARTS, default="usual", help=f"weights to start from; {start} (default %(default)s)")
+    add("--spread", type=float, metavar="S", help="of weights to start from (default: 0.1 for normal, 0.15 for peaks)")
     add("--limit", type=int, metavar="N", help="train on the first N images only")
     add("--dwell", type=float, default=5e-5, metavar="S", help="seconds a shot (default %(default)s)")
     checked = "afterwards compare the gradient with central differences of the measured loss on N weights a layer (default: do not)"
@@ -80,13 +86,21 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--expired", choices=EXPIRED, default="refuse", help="whether calibrations that have expired are believed (default %(default)s)")
     add("--recalibrate", action="store_true", help="between epochs check calibrations for drift, and measure again what has drifted")
     add("--check-gradient", type=int, default=0, metavar="N", help=checked)
+    own = "of the procedure's own bench"
+    add("--inputs", type=float, metavar="S", help=f"{own}: field of an image's white, in saturation fields (default 1)")
+    add("--bits", type=int, metavar="N", help=f"{own}: of all SLMs, modulators and detectors (default 8, 16 and 16), with --ideal too")
+    simulate = "settings of its simulated light, as modes.noise=0.05 or slm.flicker_rad=0; with --ideal all others are off"
+    add("--simulate", nargs="+", default=[], metavar="KEY=VALUE", help=f"{own}: {simulate}")
 
 
 def bench_file(args: argparse.Namespace) -> str:
     """The bench for these options."""
     data = load(args.data)
     hidden = [128, 128] if args.hidden is None else args.hidden
-    return vapour_cell([data.train_images.shape[1], *hidden, data.classes], args.cell or "eq4")
+    sizes = [data.train_images.shape[1], *hidden, data.classes]
+    text = vapour_cell(sizes, args.cell or "eq4", bits=args.bits, white=1.0 if args.inputs is None else args.inputs)
+    built = ["cells.empty=true"] if args.optical_depth == 0 else []
+    return text + simulated([*args.simulate, *built], () if args.bits is None else (BITS,))
 
 
 def check(args: argparse.Namespace) -> None:
@@ -98,14 +112,30 @@ def check(args: argparse.Namespace) -> None:
             raise ProcedureError(f"--{name} {value}: more than 0 is wanted")
     if any(n < 1 for n in args.hidden or ()):
         raise ProcedureError(f"--hidden {' '.join(map(str, args.hidden))}: at least one neuron a layer")
-    if not args.optical_depth > 0:
-        raise ProcedureError(f"--optical-depth {args.optical_depth}: more than 0 is wanted")
+    if not args.optical_depth >= 0:
+        raise ProcedureError(f"--optical-depth {args.optical_depth}: 0 or more is wanted")
+    _check_own(args)
     if args.recalibrate and args.calibrations is None:
         raise ProcedureError("--recalibrate: of which calibrations? It needs --calibrations DIR")
     if args.calibrations is not None and not args.calibrations.is_dir():
         told = f"no such folder; calibrations are made by `labonn run calibrate_all --calibrations {args.calibrations}`"
         raise ProcedureError(f"--calibrations {args.calibrations}: {told}")
     load(args.data)
+
+
+def _check_own(args: argparse.Namespace) -> None:
+    """Options of the procedure's own bench, and what calibrations know nothing of."""
+    for name in ("inputs", "bits", "simulate"):
+        if getattr(args, name) and args.bench is not None:
+            raise ProcedureError(f"--{name} is for the procedure's own bench; write it into the bench file")
+    if args.inputs is not None and not 0 < args.inputs <= 100:
+        raise ProcedureError(f"--inputs {args.inputs}: more than 0 and up to 100 saturation fields are wanted")
+    if args.bits is not None and not 4 <= args.bits <= 16:
+        raise ProcedureError(f"--bits {args.bits}: 4 to 16")
+    if args.calibrations is not None and args.optical_depth == 0:
+        raise ProcedureError("--optical-depth 0: what --calibrations know was measured with vapour in the cells")
+    if args.calibrations is not None and args.inputs not in (None, 1.0):
+        raise ProcedureError(f"--inputs {args.inputs}: calibrations are measured with inputs of 0 to 1; leave --calibrations out")
 
 
 def resumable(args: argparse.Namespace) -> tuple[str, ...]:
@@ -131,6 +161,8 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     run.keep("weights", lambda: _arrays(learned))
     ranges = Ranges(bench.ports, bench.specs, layers)
     beliefs = _believe(bench, args, run, network) if args.calibrations is not None else None
+    if not args.optical_depth and layers.hidden:
+        run.event("optical depth 0: the cells are believed to be empty; their ovens stay cool")
     _warm_up(bench, run, network, args.believe)
     training = Training.start(network, digits, settings, learned)
     bench.run(set_up(network, digits, learned.weights))
@@ -220,7 +252,10 @@ def _warm_up(bench: Bench, run: Run, network: Network, believe: str) -> None:
     """The ovens to their temperature; before that, what SLMs show that no calibration is believed of."""
     known = set() if network.belief is None else set(network.belief.macropixels)
     measure = believe == "measured" and not known.issuperset(network.layers.weights())
-    responses = {port: one for port, one in bench.run(warm_up(network, measure)).items() if port not in known}
+    ranges = Ranges(bench.ports, bench.specs, network.layers)
+    found: dict[str, Floats] = bench.run(warm_up(network, measure, ranges.fit))
+    ranges.forget()
+    responses = {port: one for port, one in found.items() if port not in known}
     if not measure:
         run.event("SLMs are believed to show fields as " + ("their calibrations say" if known else "they were built to"))
         return
@@ -265,7 +300,7 @@ def _correct_slms(bench: Bench, responses: dict[str, Any]) -> dict[str, float]:
 def _settings(args: argparse.Namespace, seed: int) -> Settings:
     rate = args.lr if args.lr is not None else {"adam": 5e-4, "sgd": 0.1}[args.optimizer]
     BY_NAME[args.optimizer](rate)
-    return Settings(args.epochs, args.batch, rate, args.optimizer, Method(args.derivative, args.error), seed)
+    return Settings(args.epochs, args.batch, rate, args.optimizer, Method(args.derivative, args.error), seed, args.start, args.spread)
 
 
 def _fits(sizes: tuple[int, ...], data: DataSet, args: argparse.Namespace) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from procedures.benches.chips import chip_bench
+from procedures.benches.simulated import simulated
 from procedures.benches.vapour import vapour_cell
 
-__all__ = ["chip_bench", "shipped", "vapour_cell"]
+__all__ = ["chip_bench", "shipped", "simulated", "vapour_cell"]
 
 
 def shipped(name: str) -> str:

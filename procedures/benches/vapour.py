@@ -14,11 +14,13 @@ description = "vapour cells as neurons, SLMs as weights"
 """
 
 
-def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7) -> str:
+def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7, bits: int | None = None, white: float = 1.0) -> str:
     """The text of a bench file for a vapour-cell network.
 
     Args:
         sizes: N0, N1, ... N_L neurons. cell: the model that the cells are believed (and simulated) to follow. seed: of hidden truths.
+        bits: of all SLMs, modulators and detectors, which then span their ranges (default: 8 for SLMs, 16 for the others).
+        white: field of an input beam at full modulation; above 1 the detectors of the forward light have their widest range.
     """
     hidden, outer, weights = list(sizes[1:-1]), sizes[-1], list(zip(sizes[1:], sizes, strict=False))
     parts = [HEADER.format(layers="-".join(map(str, sizes)))]
@@ -32,13 +34,14 @@ def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7) -> str:
     for name, channels in modulators.items():
         if channels:
             link, limits = f"zmq://127.0.0.1:{port}", 'lower = "-3.6 V"\nupper = "3.6 V"\n'
-            lines = f'driver = "stream_dac"\nlink = "{link}"\nchannels = {channels}\nbits = 16\n{limits}'
+            resolution = "bits = 16\n" if bits is None else f"bits = {bits}\nfull_scale_v = 3.6\n"
+            lines = f'driver = "stream_dac"\nlink = "{link}"\nchannels = {channels}\n{resolution}{limits}'
             parts.append(f"\n[ports.{name}]  # {comments[name]}\n{lines}")
             port += 1
     for i, (rows, columns) in enumerate(weights, start=1):
         parts.append(
             f'\n[ports.weights{i}]  # signed weights as macropixels\ndriver = "slm_monitor"\nlink = "monitor://{i}"\n'
-            f"shape = [{rows}, {columns}]\nbits = 8\n"
+            f"shape = [{rows}, {columns}]\nbits = {bits or 8}\n"
         )
     parts.append(
         f'\n[ports.gain]  # interlayer amplifiers\ndriver = "qontrol"\nlink = "serial:///dev/ttyUSB0?baud=115200"\n'
@@ -51,21 +54,20 @@ def vapour_cell(sizes: Sequence[int], cell: str = "eq4", seed: int = 7) -> str:
         )
     taps = {"forward_in": "before", "forward_out": "behind"} if hidden else {}
     for name, where in taps.items():
-        parts.append(_detector(name, sum(hidden), port, f"forward light {where} the cells"))
+        parts.append(_detector(name, sum(hidden), port, f"forward light {where} the cells", 5.0 if white <= 1 else 10.0, bits))
         port += 1
     for name, where in ({"backward_in": "before", "backward_out": "behind"} if hidden else {}).items():
-        parts.append(_detector(name, sum(hidden), port, f"backward light {where} the cells"))
+        parts.append(_detector(name, sum(hidden), port, f"backward light {where} the cells", 5.0 if cell == "gain" else 1.0, bits))
         port += 1
-    parts.append(_detector("output", outer, port, "network output") + 'role = "trigger"\n')
-    parts.append(f'\n[nominal]  # believed until a calibration measures it\ncell = "{cell}"\n')
+    parts.append(_detector("output", outer, port, "network output", 10.0, bits) + 'role = "trigger"\n')
+    bright = f"white = {white}  # field of an image's white\n" if white != 1 else ""
+    parts.append(f'\n[nominal]  # believed until a calibration measures it\ncell = "{cell}"\n{bright}')
     parts.append(f'\n[simulation]  # read only in a dry run\nbench = "vapour_cell"\nseed = {seed}\n')
     return "".join(parts)
 
 
-def _detector(name: str, channels: int, port: int, comment: str) -> str:
-    full_scale_v = {"forward_in": 5.0, "forward_out": 5.0, "output": 10.0}.get(name, 1.0)
+def _detector(name: str, channels: int, port: int, comment: str, full_scale_v: float, bits: int | None) -> str:
     return (
         f'\n[ports.{name}]  # homodyne detectors: {comment}\ndriver = "stream_adc"\nlink = "zmq://127.0.0.1:{port}"\n'
-        f"channels = {channels}\nbits = 16\nfull_scale_v = {full_scale_v}\n"
+        f"channels = {channels}\nbits = {bits or 16}\nfull_scale_v = {full_scale_v}\n"
     )
-

@@ -9,6 +9,7 @@ from typing import Any
 from labonn.benchfile import BenchFile, dataclass_from, unknown_keys
 from labonn.chips import ChipOptics
 from labonn.errors import BenchFileError
+from labonn.idealising import ideal_but, spared, unknown_spared
 from sim_backends.physics.board import BoardSettings
 from sim_backends.physics.detectors import DetectorSettings
 from sim_backends.physics.drift import LaserSettings
@@ -49,19 +50,20 @@ class ChipSettings:
 
     @classmethod
     def of(cls, file: BenchFile, optics: ChipOptics, ideal: bool) -> ChipSettings:
-        """The file's settings; with `ideal` all imperfections off, whatever the file says (its tables are still checked).
+        """The file's settings; with `ideal` all imperfections off but those that the file's `ideal_except` names (all are checked).
 
         What a part is nominally (its curve, its lag) follows the file's [nominal] tables where [simulation] does not say otherwise.
 
         Raises:
             BenchFileError: unknown keys or wrong values.
         """
-        problems = unknown_keys(file.simulation, ["bench", "seed", "power_drift_per_h", *PARTS], "simulation.")
+        problems = unknown_keys(file.simulation, ["bench", "seed", "power_drift_per_h", "ideal_except", *PARTS], "simulation.")
         tables = {key: file.simulation.get(key, {}) for key in PARTS}
         problems += [f"simulation.{key} = {table!r}: a table is wanted" for key, table in tables.items() if not isinstance(table, dict)]
         drift = file.simulation.get("power_drift_per_h", 0.0)
         if isinstance(drift, bool) or not isinstance(drift, (int, float)) or not abs(drift) < 1e6:
             problems.append(f"simulation.power_drift_per_h = {drift!r}: a number is wanted")
+        problems += unknown_spared(file, {"power_drift_per_h": ()} | {k: table for k, table in tables.items() if isinstance(table, dict)})
         own, default = designed(optics), nominal(optics)
         for part, keys in own.items():
             given = [key for key in keys if isinstance(tables[part], dict) and key in tables[part]]
@@ -79,7 +81,10 @@ class ChipSettings:
         perfect["sections"] = GainSectionSettings.ideal(**default["sections"] | own["sections"])
         heater = default["heaters"] | {"tau_s": 0.0, "resistance_slope_per_w": optics.heater.resistance_slope_per_w}
         perfect["heaters"] = HeaterSettings.ideal(**heater | own["heaters"])
-        return cls(**perfect)
+        names = spared(file)
+        drift_left = float(drift) if "power_drift_per_h" in names else 0.0
+        left = {key: ideal_but(part, parts[key], key, tables[key], names) for key, part in perfect.items()}
+        return cls(**left, power_drift_per_h=drift_left)
 
 
 PARTS: dict[str, Any] = {

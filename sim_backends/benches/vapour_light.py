@@ -2,95 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labonn.benchfile import BenchFile, dataclass_from, unknown_keys
-from labonn.errors import BenchFileError
 from labonn.optics import Optics
-from sim_backends.physics.cells import Cells, CellSettings
-from sim_backends.physics.detectors import DetectorSettings, HomodyneArray
-from sim_backends.physics.drift import Laser, LaserSettings
-from sim_backends.physics.gain import Amplifiers, GainSettings
-from sim_backends.physics.modulators import Modulators, ModulatorSettings
+from sim_backends.benches.vapour_drives import Drive, Fields, Memory, Shots
+from sim_backends.benches.vapour_settings import PARTS, LightSettings
+from sim_backends.physics.cells import Cells
+from sim_backends.physics.detectors import HomodyneArray
+from sim_backends.physics.drift import Laser
+from sim_backends.physics.gain import Amplifiers
+from sim_backends.physics.modes import Modes
+from sim_backends.physics.modulators import Modulators
 from sim_backends.physics.noise import Noise
-from sim_backends.physics.ovens import OvenPlant, OvenSettings
-from sim_backends.physics.slm import Panel, SlmSettings
+from sim_backends.physics.ovens import OvenPlant
+from sim_backends.physics.slm import Panel
 
-Fields = NDArray[Any]
+__all__ = ["PARTS", "Light", "LightSettings", "Shots"]
+
 Passage = tuple[list[Fields], list[Fields], list[Fields]]  # fields before and behind every cell, and the cells' transmissions
 PIECE_S = 1.0
 DEPTH_TICK_S = 0.1
-PARTS: dict[str, Any] = {
-    "slm": SlmSettings, "modulators": ModulatorSettings, "detectors": DetectorSettings,
-    "laser": LaserSettings, "gain": GainSettings, "ovens": OvenSettings, "cells": CellSettings,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class LightSettings:
-    """Every imperfection of the light, part by part; the [simulation.PART] tables of a bench file."""
-
-    slm: SlmSettings = field(default_factory=SlmSettings)
-    modulators: ModulatorSettings = field(default_factory=ModulatorSettings)
-    detectors: DetectorSettings = field(default_factory=DetectorSettings)
-    laser: LaserSettings = field(default_factory=LaserSettings)
-    gain: GainSettings = field(default_factory=GainSettings)
-    ovens: OvenSettings = field(default_factory=OvenSettings)
-    cells: CellSettings = field(default_factory=CellSettings)
-
-    @classmethod
-    def of(cls, file: BenchFile, ideal: bool) -> LightSettings:
-        """The file's settings; with `ideal` all imperfections off, whatever the file says (its tables are still checked).
-
-        Raises:
-            BenchFileError: unknown keys or wrong values.
-        """
-        problems = unknown_keys(file.simulation, ["bench", "seed", "cell", *PARTS], "simulation.")
-        tables = {key: file.simulation.get(key, {}) for key in PARTS}
-        problems += [f"simulation.{key} = {table!r}: a table is wanted" for key, table in tables.items() if not isinstance(table, dict)]
-        fixed = [key for key in ("native_rows", "native_columns") if isinstance(tables["slm"], dict) and key in tables["slm"]]
-        problems += [f"simulation.slm.{key}: the pixels of a panel are what its port's `panel` says" for key in fixed]
-        if problems:
-            raise BenchFileError("\n".join(f"{file.name}: {p}" for p in problems))
-        parts = {k: dataclass_from(c, tables[k], f"{file.name}: simulation.{k}") for k, c in PARTS.items()}
-        return cls(**{key: part.ideal() for key, part in PARTS.items()}) if ideal else cls(**parts)
-
-
-@dataclass(frozen=True)
-class Shots:
-    """One firing: the DACs that play in it (port -> instruments), how many shots, how long each."""
-
-    beams: Mapping[str, list[Any]]
-    count: int
-    dwell_s: float
-
-
-class Drive:
-    """The volts of a port's DACs, side by side; made when asked for."""
-
-    def __init__(self, dacs: list[Any], part: slice | None = None) -> None:
-        self._dacs, self._part = dacs, part
-        self._volts: Fields | None = None
-        self.dtype = np.dtype(np.float64 if dacs[0].format == "<f8" else np.float32)
-
-    def part(self, part: slice) -> Drive:
-        """Some of the shots."""
-        made = Drive(self._dacs, part)
-        made._volts = self.volts()[part]
-        return made
-
-    def volts(self) -> Fields:
-        """(T, C)."""
-        if self._volts is None:
-            volts = [dac.volts() for dac in self._dacs]
-            self._volts = volts[0] if len(volts) == 1 else np.concatenate(volts, axis=1)
-        return self._volts
 
 
 class Light:
@@ -101,6 +36,8 @@ class Light:
         settings: imperfections. seed: of hidden truths and noise. panels: (bits, pixels (rows, columns)) of each SLM.
         ideal: cells follow the nominal curve of depth against temperature, and light is computed in float64.
     """
+
+    unsaved: ClassVar[tuple[str, ...]] = ("_memory",)  # made again when it is wanted
 
     def __init__(
         self, sizes: tuple[int, ...], cell: str, optics: Optics, settings: LightSettings, seed: int,
@@ -119,6 +56,7 @@ class Light:
         ]
         self._shapes = list(zip(sizes[1:], sizes, strict=False))
         self._full_light = 10 ** (settings.modulators.insertion_db / 20)  # the laser makes up for the modulators' insertion loss
+        self._white = optics.white
         self._law = optics.oven.depth_at if ideal else None
         channels = {"input": sizes[0], "target": outer, "feedback": 1, "error": outer, "inject": sum(hidden[1:])}
         self._modulators = {p: Modulators(n, settings.modulators, noise.child(p)) for p, n in channels.items() if n}
@@ -129,6 +67,8 @@ class Light:
         self._spontaneous = noise.child("spontaneous emission")
         self._plant = OvenPlant(len(hidden), settings.ovens, noise.child("ovens"))
         self.cells = Cells(cell, hidden, settings.cells, noise.child("cells"))
+        self.modes = Modes(hidden, outer, settings.modes, noise.child("modes"))
+        self._empty = settings.cells.empty
         self._set_ovens = self._set_currents = 0
         self._versions = [0] * self.count
         self._currents, self._amplitudes, self._ase = np.zeros(0), np.zeros(self.count), np.zeros(self.count)
@@ -162,7 +102,8 @@ class Light:
         key = (self._set_ovens, int(now_s / DEPTH_TICK_S))
         if key != self._depths[0]:
             celsius = self._plant.temperatures(now_s)
-            self._depths = (key, self._law(celsius) if self._law else self._plant.optical_depth(celsius))
+            depths = self._plant.by_law(self._law, celsius) if self._law else self._plant.optical_depth(celsius)
+            self._depths = (key, np.zeros_like(depths) if self._empty else depths)
         return self._depths[1]
 
     def play(self, shots: Shots, wanted: list[str], now_s: float) -> dict[str, Fields]:
@@ -199,7 +140,8 @@ class Light:
         """Fields before (z) and behind (a) every cell, and the cells' transmissions (t); z also of the output.
 
         Remembered while nothing has changed since the last play: images, SLMs (their flicker too), modulators, amplifiers, cells and
-        the laser's mean power. Between such plays only the white noise of laser and amplifiers would differ, 1e-4 of the light and less.
+        the laser's mean power. Between such plays only the white noise of laser and amplifiers would differ, 1e-4 of the light and less;
+        noise of the modes is drawn anew for new light, as for a mini-batch in App. D.
         """
         depths = self.depths(now_s)
         if drive is None:
@@ -209,15 +151,25 @@ class Light:
         state = (key, self._modulators["input"].key(now_s), self._depths[0], self._set_currents, self._laser.amplitude(now_s), dwell_s)
         whole = (*state, *((p.key(now_s), p.refresh(now_s)) for p in self._panels))
         if key is None or whole != self._remembered[0]:
-            self._remembered = (whole, self._through(drive.volts(), level, now_s, dwell_s, depths))
+            self._remembered = (whole, self._through(self._inputs(drive, now_s), level, now_s, dwell_s, depths))
         return self._remembered[1]
 
-    def _through(self, volts: Fields, level: Fields, now_s: float, dwell_s: float, depths: Fields) -> Passage:
+    def _inputs(self, drive: Drive, now_s: float) -> Fields:
+        """(T, N0) fields behind the input modulators; of steady ones each row of the memory is computed once."""
+        modulators, found = self._modulators["input"], drive.memory()
+        if found is None or not modulators.steady:
+            return modulators.fields(drive.volts(), now_s)
+        memory: Memory | None = self.__dict__.get("_memory")
+        if memory is None or memory.bank is not found[0]:
+            memory = self._memory = Memory(found[0])
+        return memory.fields(found[1], modulators, now_s)
+
+    def _through(self, light: Fields, level: Fields, now_s: float, dwell_s: float, depths: Fields) -> Passage:
         z: list[Fields] = []
         a: list[Fields] = []
         t: list[Fields] = []
-        light, dtype = self._modulators["input"].fields(volts, now_s), level.dtype
-        light *= level
+        dtype = level.dtype
+        light *= level if self._white == 1 else level * dtype.type(self._white)
         for index, panel in enumerate(self._panels):
             light = panel.blur_columns(light)
             shown = light @ panel.field(now_s).astype(dtype, copy=False).T
@@ -232,20 +184,22 @@ class Light:
             if index < len(depths):
                 self.cells.block(index, z[-1])
                 t.append(self.cells.transmission(index, z[-1], dtype.type(depths[index])))
-                a.append(z[-1] * t[-1])
+                a.append(self.modes.forward(index, z[-1] * t[-1]))
                 light = a[-1]
         return z, a, t
 
     def _backward(
         self, beams: dict[str, Fields], output: Fields, t: list[Fields], count: int, now_s: float, dtype: Any, dwell_s: float
     ) -> tuple[list[Fields], list[Fields]]:
-        """Weak backward fields before (arrived) and behind (passed) every cell; linear, so that they add to no pump."""
+        """Weak backward fields before (arrived) and behind (passed) every cell; they add to no pump."""
         error: Fields | None = None
         if "error" in beams:
             error = dtype.type(self._optics.probe) * beams["error"]
         if "feedback" in beams:
             mixed = (output - beams["target"] if "target" in beams else output) * (beams["feedback"] * dtype.type(self._optics.feedback))
             error = mixed if error is None else error + mixed
+        if error is not None:
+            error = self.modes.backward(self.count - 1, error)
         arrived: list[Fields] = []
         passed: list[Fields] = []
         for index in range(self.count - 1, 0, -1):
@@ -260,9 +214,9 @@ class Light:
                     back += flicker
                 arrived.insert(0, panel.blur_columns(back))
                 arrived[0] *= dtype.type(self._amplitudes[index])
-            passed.insert(0, arrived[0] * t[index - 1])
+            passed.insert(0, self.modes.backward(index - 1, arrived[0] * t[index - 1]))
             error = passed[0] if error is not None else None
             if "inject" in beams and index > 1:
-                sent = dtype.type(self._optics.probe) * beams["inject"][:, self._injected[index - 1]]
+                sent = self.modes.backward(index - 1, dtype.type(self._optics.probe) * beams["inject"][:, self._injected[index - 1]])
                 error = sent if error is None else error + sent
         return arrived, passed

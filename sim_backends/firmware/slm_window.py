@@ -35,7 +35,7 @@ class WindowTable:
 
     def __init__(self, size: tuple[int, int], bits: int = 8, name: str = "SLM") -> None:
         self._size, self._name, self._bits = size, name, bits
-        self._dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
+        self._dtype = np.dtype(np.uint8 if bits <= 8 else np.uint16)
         self._open = True
         self.frame: Codes | None = None
         self.version = 0

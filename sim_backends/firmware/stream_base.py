@@ -21,7 +21,7 @@ class StreamFirmware:
     """What both instruments share: headers, sequence numbers, repetition, refusals.
 
     Args:
-        channels: C. bits: 8 to 16, or 32 or 64 for floats. full_scale_v: codes span minus to plus this. depth: rows of memory.
+        channels: C. bits: 4 to 16, or 32 or 64 for floats. full_scale_v: codes span minus to plus this. depth: rows of memory.
         serial: as `identify` tells it. min_dwell_s: shortest shot.
 
     Attributes:
@@ -33,8 +33,8 @@ class StreamFirmware:
     settings: tuple[str, ...] = ()
 
     def __init__(self, channels: int, bits: int, full_scale_v: float, depth: int, serial: str, min_dwell_s: float = 1e-7) -> None:
-        if bits not in (*range(8, 17), 32, 64):
-            raise ValueError(f"bits = {bits}: converters have 8 to 16 bits, or 32 or 64 (floats)")
+        if bits not in (*range(4, 17), 32, 64):
+            raise ValueError(f"bits = {bits}: converters have 4 to 16 bits, or 32 or 64 (floats)")
         self.channels, self.bits, self.depth, self.serial, self.min_dwell_s = channels, bits, depth, serial, min_dwell_s
         self.format = {32: "<f4", 64: "<f8"}.get(bits, "<i2")
         self.full_scale_v = full_scale_v

@@ -22,12 +22,14 @@ class CellSettings:
         scatter: rms of the field that reaches a tap behind a cell without having been absorbed, as a part of the field before it.
         saturation_spread: relative standard deviation of the saturation field, beam to beam.
         gaussian: whether beams are Gaussian: their middle saturates first, and a detector sees the mean over its own, equal mode.
+        empty: whether there is no vapour in the cells, so that all of their light passes.
         blocked: beams (over all cells) that are blocked before their cell. dead: detectors behind the cells that see nothing.
     """
 
     scatter: float = 0.0
     saturation_spread: float = 0.0
     gaussian: bool = False
+    empty: bool = False
     blocked: tuple[int, ...] = ()
     dead: tuple[int, ...] = ()
 

@@ -86,6 +86,7 @@ class Modulators:
         self._amplitude = Constant(self.insertion * np.hypot(1, leak))
         self._leak_rad = np.arctan(leak)
         self._slope = Constant(np.pi / (2 * self.v_pi_v))
+        self._drifts = s.bias_walk_v_pi_per_sqrt_h > 0
         self._drift = OrnsteinUhlenbeck(noise.child("drift"), count, s.bias_walk_v_pi_per_sqrt_h / 60, s.bias_relax_s, s.drift_tick_s)
         self._offset, self._offset_key = Constant(self._offset_rad(0.0)), self._drift.key(0.0)
 
@@ -96,6 +97,11 @@ class Modulators:
     def key(self, now_s: float) -> int:
         """Changes when the fields of the same volts change."""
         return self._drift.key(now_s)
+
+    @property
+    def steady(self) -> bool:
+        """Whether the fields of the same volts are the same for ever."""
+        return not self._drifts
 
     def fields(self, volts: Floats, now_s: float) -> Floats:
         """(T, C) fields relative to the light before the modulators, in the dtype of `volts` (T, C)."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim_backends.physics.arrays import require
+from sim_backends.physics.arrays import Floats, require
 from sim_backends.physics.drift import OrnsteinUhlenbeck
 from sim_backends.physics.noise import Noise
 
@@ -112,6 +113,10 @@ class OvenPlant:
     def optical_depth(self, temperature_c: ArrayLike) -> _Float64:
         """(…, count) true optical depths when the sensors read `temperature_c` (…, count)."""
         return np.asarray(self.depth_factor * vapour_depth(np.asarray(temperature_c, np.float64) + self.sensor_offset_k))
+
+    def by_law(self, law: Callable[[Floats], Floats], temperature_c: _Float64) -> _Float64:
+        """The same with another curve of depth against the coldest spot's temperature."""
+        return np.asarray(self.depth_factor * law(temperature_c + self.sensor_offset_k), np.float64)
 
     def key(self, now_s: float) -> tuple[float, float, int]:
         """Changes when the temperatures change; constant once the ovens have arrived (to 1e-12) between moves of the wander."""

@@ -101,8 +101,8 @@ def test_options_that_do_not_fit_the_bench_are_told_before_anything_is_played(
     ("options", "told"),
     [
         (["--hidden", "0"], "--hidden 0: at least one neuron a layer"),
-        (["--optical-depth", "0"], "--optical-depth 0.0: more than 0 is wanted"),
-        (["--optical-depth", "nan"], "--optical-depth nan: more than 0 is wanted"),
+        (["--optical-depth", "-1"], "--optical-depth -1.0: 0 or more is wanted"),
+        (["--optical-depth", "nan"], "--optical-depth nan: 0 or more is wanted"),
         (["--epochs", "0"], "--epochs 0: at least 1"),
         (["--batch", "0"], "--batch 0: at least 1"),
         (["--limit", "0"], "--limit 0: more than 0 is wanted"),

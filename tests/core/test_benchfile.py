@@ -66,7 +66,7 @@ def test_the_bench_files_that_are_shipped_and_made_are_good(sizes: list[int]) ->
         (ADC.replace("= 4", "= 2024-01-01"), "lab.toml: ports.out.channels = '2024-01-01': Input should be a valid integer"),
         (ADC.replace("channels = 4", ""), "lab.toml: ports.out.channels: Field required"),
         (ADC.replace("= 4", "= 0"), "lab.toml: ports.out: channels = 0: at least 1"),
-        (ADC + "bits = 7\n", "lab.toml: ports.out: bits = 7: 8 to 16, or 32 or 64 for floats"),
+        (ADC + "bits = 3\n", "lab.toml: ports.out: bits = 3: 4 to 16, or 32 or 64 for floats"),
         (ADC + "full_scale_v = nan\n", "lab.toml: ports.out: full_scale_v = nan, depth = 1048576: must be positive, and finite"),
         (ADC + "full_scale_v = inf\n", "lab.toml: ports.out: full_scale_v = inf, depth = 1048576: must be positive, and finite"),
         (ADC + 'full_scale_v = "5 V"\n', "lab.toml: ports.out.full_scale_v = '5 V': Input should be a valid number"),

@@ -152,9 +152,9 @@ def test_another_panel_than_the_bench_file_says_is_refused_with_both_sizes():
         MonitorSlm(WindowTable((1200, 1920)), MonitorSlm.Options(shape=(3, 5)), "weights")
 
 
-@pytest.mark.parametrize("bits", [7, 17])
+@pytest.mark.parametrize("bits", [3, 17])
 def test_bits_that_the_link_cannot_carry_are_refused(bits):
-    with pytest.raises(BenchFileError, match=f"weights: bits is {bits}; allowed: 8 to 16"):
+    with pytest.raises(BenchFileError, match=f"weights: bits is {bits}; allowed: 4 to 16"):
         MonitorSlm(WindowTable((24, 40)), MonitorSlm.Options(shape=(3, 5), panel=(24, 40), bits=bits), "weights")
 
 

@@ -11,9 +11,9 @@ from typing import Self, TextIO
 
 from labonn.progress import Mode, can_draw
 from labonn.progress.screen import Screen, has_dots
-from labonn.progress.timeleft import TimeLeft
 from labonn.progress.words import clock
 from labonn.sweeps.job import Job
+from labonn.sweeps.pace import Pace
 from labonn.sweeps.sweep import Told
 
 REFRESH_S = 0.2
@@ -37,7 +37,7 @@ class Watching:
         self.total = self.finished = self.failed = 0
         self._cost = self._done = 0.0
         self._running: dict[Job, Told] = {}
-        self._time, self._lock = TimeLeft(), threading.RLock()
+        self._pace, self._lock = Pace(), threading.RLock()
         self._begun_s = self._drawn_s = self._printed_s = time.monotonic()
         self._screen: Screen | None = None
         self._over_s: float | None = None
@@ -77,7 +77,6 @@ class Watching:
             if news.done is not None or news.failure is not None:
                 del self._running[news.job]
                 self._ended(news)
-            self._time.tell(self._work(), time.monotonic())
             self._see_end()
         if news.done is not None:
             left = self._left(", ") if self._mode == "plain" else ""
@@ -97,6 +96,7 @@ class Watching:
     def _ended(self, news: Told) -> None:
         if news.done is not None:
             self.finished, self._done = self.finished + 1, self._done + news.job.cost
+            self._pace.ended(news.job.cost, news.done.seconds)
         elif not news.again:
             self.failed, self._cost = self.failed + 1, self._cost - news.job.cost
 
@@ -125,7 +125,8 @@ class Watching:
         return f"{self.finished + self.failed}/{self.total}"
 
     def _left(self, before: str = "") -> str:
-        span = self._time.left(self._cost, time.monotonic())
+        work = self._work()
+        span = self._pace.left(work, self._cost - work, time.monotonic() - self._begun_s)
         return "" if span is None or self._over_s is not None else f"{before}{span}"
 
     def rows(self, columns: int) -> list[str]:

@@ -153,6 +153,7 @@ def trained(tmp_path: Path, stripes: Callable[..., Path], capsys: pytest.Capture
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -167,6 +168,7 @@ def test_such_benches_learn(trained: Callable[..., dict[str, Any]], options: lis
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_what_is_simulated_changes_a_training_and_without_it_nothing_does(trained: Callable[..., dict[str, Any]]) -> None:
     plain = trained("--epochs", "1", "--ideal")
     assert "ideal_except" not in plain["bench"]

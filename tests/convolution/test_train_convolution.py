@@ -64,6 +64,7 @@ def test_on_an_ideal_bench_every_image_is_read_as_by_the_twin(convolve: Train) -
     assert (folder / "convolution.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_tuning_by_light_trains_away_what_is_wrong_with_beams_that_nobody_measured(convolve: Train, tmp_path: Path) -> None:
     code, _, first = convolve("--twin-epochs", "6", "--steps", "1", "--images", "4")
     assert code == 0

@@ -42,6 +42,7 @@ def made(mine: Mine, done: Done, unrendered: None) -> Mine:
     return mine
 
 
+@pytest.mark.slow
 def test_a_real_figure_is_in_the_page_in_the_theme_s_colours(mine: Mine, done: Done, tmp_path: Path) -> None:
     assert main(["reproduce", mine(), "--quiet", "--report"]) == 0
     found = Page((OUT / "report.html").read_bytes())

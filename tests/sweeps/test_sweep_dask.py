@@ -161,6 +161,7 @@ def test_a_lost_scheduler_ends_the_sweep_with_what_is_finished_kept(tmp_path: Pa
     assert any(store.find(job) for job in jobs)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_an_error_once_it_was_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labonn.sweeps.cluster.CONNECT_S", 0.5)
     begun_s = time.monotonic()

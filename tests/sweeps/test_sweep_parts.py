@@ -16,6 +16,7 @@ from labonn.progress import Progress
 from labonn.record import open_record
 from labonn.reproduce.thinning import thin
 from labonn.sweeps import Failure, Job, places
+from labonn.sweeps.pace import Pace
 from labonn.sweeps.packing import packed, unpack
 from labonn.sweeps.sweep import Told
 from labonn.sweeps.watching import Watching
@@ -154,3 +155,17 @@ def test_on_a_terminal_a_bar_counts_what_is_done_and_running_jobs_tell_how_far_t
     assert max(map(len, rows)) <= 79
     last = [line.rstrip() for line in screen.display if line.strip()]
     assert last[-1] == "1/2 jobs, took 0:00"
+
+
+def test_the_time_left_is_what_the_costs_say_and_surer_when_jobs_took_what_they_were_said_to() -> None:
+    sure, unsure, new = Pace(), Pace(), Pace()
+    for number in range(8):
+        sure.ended(10.0, 20.0 + 0.2 * (number % 2))
+        unsure.ended(10.0, 20.0 if number % 2 else 80.0)
+    spans = {name: pace.left(100.0, 300.0, 60.0) for name, pace in (("sure", sure), ("unsure", unsure), ("new", new))}
+    assert all(span is not None and span.low_s < 180.0 < span.high_s for span in spans.values())
+    assert str(spans["sure"]) == "about 3:00 left"
+    assert str(spans["new"]) == "1:30 to 6:00 left"
+    assert spans["unsure"].high_s > 1.5 * spans["unsure"].low_s
+    assert sure.left(0.5, 300.0, 60.0) is None
+    assert sure.left(100.0, 300.0, 2.0) is None

@@ -111,6 +111,7 @@ def digest() -> str:
     return hashlib.sha256(trained(method=SPOILT).weights.tobytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_another_process_computes_the_same_bits() -> None:
     code = "import sys; sys.path.insert(0, 'tests/twin'); from test_twin_training import digest; print(digest())"
     for _ in range(2):

@@ -33,6 +33,7 @@ def shaken(folder: Path, **options: Any) -> Any:
     return labonn.run("perturb_chip", dry_run=True, quiet=True, out=folder / "runs", checkpoint=0, **how)
 
 
+@pytest.mark.slow
 def test_without_noise_all_draws_are_alike_and_with_it_they_are_not(tmp_path: Path) -> None:
     done = shaken(tmp_path, ideal=True)
     arrays = np.load(done.folder / "noise.npz")

@@ -1,0 +1,95 @@
+"""What the experiments of Fig. 4b tell of their convolutional networks: rows, notes, figure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from labonn.plotting.files import new_figure
+from labonn.plotting.look import Look
+from labonn.reproduce import Choices, Row
+from labonn.reproduce.experiment import Found
+from labonn.sweeps import Outcome
+from procedures.papers.guo_cnn import NETS, Set, epochs_of, nets_of
+from procedures.papers.guo_drawing import draw_bands
+from procedures.papers.guo_points import draw_lines, told
+from procedures.papers.guo_reading import accuracies, course
+from procedures.papers.guo_trainings import reached
+
+
+def cnn_rows(choices: Choices, data: Set, found: Found) -> list[Row]:
+    """Test accuracies of the networks, and what SA has more than the digital ones."""
+    images = choices.images(data.name)
+    if images is None:
+        return []
+    table = []
+    for case in nets_of(choices, data):
+        paper, error = dict(data.paper).get(case, (None, None))
+        epochs, outcomes = epochs_of(choices, data, case), found.get(case, ())
+        remark = "" if choices.quick else partial(data, outcomes)
+        table.append(reached(NETS[case].told, outcomes, images, epochs, paper=paper, paper_sd=error, remark=remark))
+    return table
+
+
+def partial(data: Set, outcomes: Sequence[Outcome]) -> str:
+    """What is to be said where there are fewer images than in the paper."""
+    counts = [one.result["images"]["train"] for one in outcomes if "images" in one.result]
+    if not counts or counts[0] >= data.whole:
+        return ""
+    return f"partial data: {counts[0]:,} of the paper's {data.whole:,} training images"
+
+
+def cnn_notes(choices: Choices, data: Set, found: Found) -> list[str]:
+    """How SA compares with the digital networks; what is less than in the paper."""
+    if choices.images(data.name) is None:
+        return [f"{data.told} is not there: put its IDX files into a folder {data.name} of --data DIR, and this experiment is done."]
+    less = partial(data, [one for some in found.values() for one in some])
+    said = [f"{less[0].upper()}{less[1:]}: no number of the paper compares with these."] if less and not choices.quick else []
+    sa, others = accuracies(found.get("sa", ())), {case: accuracies(found.get(case, ())) for case in ("relu", "tanh", "sigmoid")}
+    apart = [
+        f"{NETS[case].told.partition(',')[0]} {told(other)} % ({statistics.fmean(sa) - statistics.fmean(other):+.2f})"
+        for case, other in others.items()
+        if sa and other
+    ]
+    if apart:
+        said.append(f"SA {told(sa)} % against {', '.join(apart)}; in brackets how many points SA is above.")
+    if sa and not choices.quick:
+        images = found["sa"][0].result.get("images", {}).get("test", 0)
+        share = statistics.fmean(sa) / 100
+        chance = 100 * math.sqrt(share * (1 - share) / images) if images else 0.0
+        said.append(f"{images:,} test images alone let an accuracy of {100 * share:.1f} % vary by {chance:.2f} points (binomial).")
+    if any(epochs_of(choices, data, case) < (40 if case == "sa" else 20) for case in nets_of(choices, data)):
+        said.append("The paper trains SA networks for 40 epochs and digital ones for 20; here networks have as many as their rows say.")
+    return said
+
+
+def cnn_figure(choices: Choices, data: Set, found: Found, look: Look) -> Any:
+    """Learning curves; test errors of all networks, on a scale that shows the small ones."""
+    cases = [case for case in nets_of(choices, data) if found.get(case)]
+    if not cases:
+        return None
+    made = new_figure(look, 0.36)
+    learning, errors = made.subplots(1, 2, width_ratios=(1, 1.1))
+    named = {
+        NETS[case].told.partition(",")[0]: [course(one) for one in found[case]]
+        for case in cases
+        if case in ("sa", "relu", "tanh", "sigmoid")
+    }
+    draw_bands(learning, named)
+    learning.set(xlabel="epoch", ylabel="validation accuracy (%)", title=data.told)
+    wrong = [[100 - number for number in accuracies(found[case])] for case in cases]
+    known = dict(data.paper)
+    paper = [(100 - known[case][0], known[case][1]) if case in known else None for case in cases]
+    labels = [NETS[case].told.replace(" (digital)", "").replace(", ", "\n", 1) for case in cases]
+    draw_lines(errors, labels, {"ours": wrong}, () if choices.quick else paper)
+    errors.set_xscale("log")
+    errors.set(xlabel="test error (%)")
+    errors.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    errors.xaxis.set_minor_formatter(
+        lambda value, _: f"{value:g}" if f"{value:g}"[0] in "25" or f"{value:g}".strip("0.")[0] in "25" else ""
+    )
+    if len(errors.get_legend_handles_labels()[0]) > 1:
+        errors.legend(loc="best")
+    return made

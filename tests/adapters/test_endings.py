@@ -29,7 +29,7 @@ ENDINGS = {
     ("what", "last"),
     [
         ("a bench that is closed by atexit", ""),
-        ("Bluesky devices", "1 / 0"),
+        pytest.param("Bluesky devices", "1 / 0", marks=pytest.mark.slow),
         pytest.param("a QCoDeS instrument", "", marks=pytest.mark.slow),
         pytest.param("a QCoDeS instrument", "1 / 0", marks=pytest.mark.slow),
     ],

@@ -118,6 +118,7 @@ def test_errors_are_what_a_hundred_seeds_scatter_by_behind_photodiodes() -> None
     right(off / errors)
 
 
+@pytest.mark.slow
 def test_errors_are_what_a_thousand_homodyned_channels_scatter_by() -> None:
     pulls = []
     for seed in range(10):

@@ -207,6 +207,7 @@ for i in range(20):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_keep_the_same_and_others_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     here = str(Path(__file__).parent)
     running = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(i), here]) for i in range(3)]

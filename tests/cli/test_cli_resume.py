@@ -115,6 +115,7 @@ def test_a_guardian_brings_back_nothing_but_what_it_was_started_with(pictures: P
     assert main(["serve", str(folder / "bench.toml"), "--go-on", str(listed(folder)[-1])]) == 2
 
 
+@pytest.mark.slow
 def test_what_was_cut_short_after_its_last_step_still_gets_its_last_report(
     pictures: Path, tmp_path: Path, cut_at: Callable[[int], None]
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_run_that_had_done_all_its_steps_says_so_and_how_it_goes_further(cut: 
     assert "its last: it had finished, and only shows its result again" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_torn_checkpoint_is_told_and_the_one_before_it_taken(
     cut: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

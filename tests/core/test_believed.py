@@ -174,7 +174,7 @@ def mini() -> tuple[Array, Array, Array, Array]:
     return shown[0], digits.train_labels, shown[1], digits.test_labels
 
 
-@pytest.mark.parametrize(("kind", "wanted"), [("pt", 0.8), ("rotation", 0.6)])
+@pytest.mark.parametrize(("kind", "wanted"), [("pt", 0.8), pytest.param("rotation", 0.6, marks=pytest.mark.slow)])
 def test_a_believed_chip_learns_digits_within_its_limits(kind: str, wanted: float) -> None:
     model = ChipModel(coupler=Coupler(kind), slope=3.0)
     images, labels, test_images, test_labels = mini()

@@ -113,6 +113,7 @@ def test_slow_drift_of_any_form_is_taken_away_by_the_baselines_between(paper: Ma
     assert apart > 0.1
 
 
+@pytest.mark.slow
 def test_a_random_subset_is_unbiased_and_its_standard_error_has_the_subsets_variance(paper: Make, scatter: Make) -> None:
     count, size = 40, 10
     objective, rng = paper(count, curved=0.0, sigma=0.02), np.random.default_rng(5)

@@ -62,6 +62,7 @@ def test_where_nothing_settles_the_lag_is_averaged_over_the_images_and_that_is_s
     np.testing.assert_allclose(same.gradient, objective.loss.g, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("settle", "images"), [(19, 1), (12, 8), (0, 8)])
 def test_noise_behind_a_lag_is_that_of_the_reported_standard_error_for_every_code(
     paper: Make, scatter: Make, settle: int, images: int

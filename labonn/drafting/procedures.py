@@ -12,7 +12,7 @@ from labonn.registry import registered
 
 
 def suited(text: str, kind: str) -> str | None:
-    """Its name: one that trains, at best named after the bench's light; else one that is made for this type of bench; None: none is known."""
+    """Its name: one that trains, at best one named after the light, else one that is made for this type of bench; None: none is known."""
     light = str(parse(text, "bench.toml").simulation.get("bench"))
     names = sorted(registered(GROUP), key=lambda name: (not name.startswith("train_"), light not in name, name.endswith("_all"), name))
     for name in names:

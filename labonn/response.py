@@ -17,6 +17,7 @@ LEVELS = 33
 HARMONICS = 5  # of a response's deviation from what is commanded
 FILL = 0.5  # of the detector's range
 COARSE = 0.01  # of the light's span: detectors whose steps are larger are given a range that fits
+SURE = 3.0  # of the noise of a level, beyond which a deviation is one
 WEAK = 10.0  # saturation fields in front of an amplifier: 50 uW, far below what saturates one
 
 
@@ -51,9 +52,10 @@ def measure_responses(
 def _response(
     network: Network, layer: int, depth: float, fit_ranges: FitRanges | None, shots: int = 32
 ) -> Generator[ShotTable, Readings, Floats]:
-    """One SLM's response, those in front showing 1 in some columns and -1 in the others; levels go up and down again, against drift.
+    """One SLM's response, those in front showing 1 in some rows and -1 in the others; levels go up and down again, against drift.
 
-    A deviation that is no larger than one step of the detectors is none.
+    What counts is the difference between inputs of either sign: weak inputs, set by modulators whose bias is not known yet, may together
+    be light of any sign. A deviation that is no larger than one step of the detectors, or than the noise, is none.
     """
     ports, fields = network.layers.weights(), commanded_fields()
     port = "forward_in" if layer < len(network.layers.hidden) else "output"
@@ -63,11 +65,12 @@ def _response(
     yield ShotTable({"gain": currents}, dwell_s=network.dwell_s, read=())
     banks: dict[str, Bank] = {}
     for name, count, rows, columns in zip(ports, raised, network.layers.sizes[1:], network.layers.sizes, strict=False):
-        banks[name] = np.tile(np.where(np.arange(columns) < count, 1, -1).astype(np.float32), rows)[None, :]
+        banks[name] = np.repeat(np.where(np.arange(rows) < count, 1, -1).astype(np.float32), columns)[None, :]
     banks[ports[layer]] = np.repeat(fields.astype(np.float32)[:, None], len(network.specs[ports[layer]]), axis=1)
-    banks["input"] = network.optics.modulator.volts(np.full((1, inputs), _part(network), network.dtype))
+    both = network.optics.modulator.volts(np.repeat(_part(network) * np.array([[1], [-1]], network.dtype), inputs, axis=1))
+    banks["input"] = network.specs["input"].clip(both)  # modulators that make no light of the other sign stay dark
     up_down = np.concatenate([np.arange(LEVELS), np.arange(LEVELS)[::-1]])
-    orders = {ports[layer]: np.repeat(up_down, shots), "input": np.zeros(2 * LEVELS * shots, np.int64)}
+    orders = {ports[layer]: np.repeat(up_down, shots), "input": np.tile(np.arange(shots) % 2, 2 * LEVELS)}
     table = ShotTable(banks, orders, network.dwell_s, (port,))
     readings = yield table
     light = _seen(network, readings, port, layer)
@@ -75,8 +78,9 @@ def _response(
         fit_ranges({port: np.abs(readings[port]).max(axis=0)})
         readings = yield table
         light = _seen(network, readings, port, layer)
-    shown = light.mean(axis=1, dtype=np.float64).reshape(2 * LEVELS, shots)
-    mean, noise = shown.mean(axis=1), float(shown.std(axis=1).mean() / np.sqrt(shots))
+    signed = light.mean(axis=1, dtype=np.float64).reshape(2 * LEVELS, shots // 2, 2)
+    shown = 0.5 * (signed[..., 0] - signed[..., 1])
+    mean, noise = shown.mean(axis=1), float(shown.std(axis=1).mean() / np.sqrt(shots // 2))
     response = 0.5 * (mean[:LEVELS] + mean[LEVELS:][::-1])
     span = abs(response[-1] - response[0])
     if not span > 100 * noise or not span > 0:
@@ -86,7 +90,7 @@ def _response(
         )
     try:
         found = smooth_response(response)
-        return found if np.abs(found - fields).max() > _step(network, port, light) / (0.5 * span) else fields
+        return found if np.abs(found - fields).max() > max(_step(network, port, light), SURE * noise) / (0.5 * span) else fields
     except UnknownStateError as problem:
         raise UnknownStateError(f"{ports[layer]}: {problem}") from None
 
@@ -135,7 +139,10 @@ def smooth_response(light: Floats, harmonics: int = HARMONICS) -> Floats:
     basis = np.sin(np.outer(commanded / 2, np.arange(1, harmonics + 1)))
     middle, half = 0.5 * (light[0] + light[-1]), 0.5 * (light[-1] - light[0])
     if not half > 0:
-        raise UnknownStateError(f"the SLM's response is not a rising curve: its ends differ by {2 * half:.3g} saturation fields")
+        raise UnknownStateError(
+            f"the SLM's response is not a rising curve: from its first level to its last the light changes by {2 * half:.3g} saturation "
+            "fields; are its codes, an SLM in front of it or the detectors turned round?"
+        )
 
     def misfit(parameters: Floats) -> Floats:
         phase = commanded + basis @ parameters[2:]
@@ -146,31 +153,34 @@ def smooth_response(light: Floats, harmonics: int = HARMONICS) -> Floats:
     rms = float(np.sqrt(np.mean(fit.fun**2)) / abs(half))
     if not np.all(np.diff(phase) > 0) or rms > 0.05:
         raise UnknownStateError(
-            f"the SLM's response is not a rising curve: rms misfit {rms:.3g} of half its span, which is {half:.3g} saturation fields"
+            f"the SLM's response is not a rising curve: rms misfit {rms:.3g} of half its span, which is {half:.3g} saturation fields; does "
+            "light saturate a detector or fluctuate? `labonn run calibrate_slm_weights` measures each pixel and says what it finds"
         )
     return np.asarray(-np.cos(phase / 2))
 
 
 def _path(network: Network, layer: int, depth: float) -> tuple[Floats, list[int]]:
-    """(gains (L,), columns at 1 of every SLM in front) for the SLM of `layer`, as believed; inputs as weak as fits the first.
+    """(gains (L,), rows at 1 of every SLM in front) for the SLM of `layer`, as believed; inputs as weak as fits the first.
 
-    Light is to be weak in front of every amplifier, and behind the SLM to fill no more than half of the detectors' range. Columns
-    at 1 and at -1 interfere: where the lowest gain is too much, what is left of all columns together is as small as it has to be.
+    Light is to be weak in front of every amplifier, and behind the SLM to fill no more than half of the detectors' range. Rows at 1 and
+    at -1 interfere behind the next SLM: where the lowest gain is too much, what is left of all of them is as small as it has to be.
+    Columns would leave less light of each neuron, of which unequal inputs take a larger part the more neurons there are.
     """
     optics, sizes, spec = network.optics, network.layers.sizes, network.specs["gain"]
     low, high = optics.amplifier.amplitude(np.stack([np.maximum(spec.lower, 0), spec.upper]))
     inner = layer < len(network.layers.hidden)
     port, volts = ("forward_in", optics.detectors.forward) if inner else ("output", optics.detectors.output)
-    gains, raised, light = np.array(low, np.float64), [], np.full(1, optics.white * _part(network))
-    for index in range(layer):
-        light, wanted = light * sizes[index], WEAK / sizes[index + 1]
-        gains[index] = np.clip(min(1.0, wanted / float(light[0])), low[index], high[index])
-        part = min(1.0, wanted / float(light[0] * gains[index]))
-        raised.append(max(round(sizes[index] * (1 + part) / 2), sizes[index] // 2 + 1))
-        light = light * (gains[index] * (2 * raised[-1] / sizes[index] - 1))
+    gains, raised = np.array(low, np.float64), []
+    light = np.full(1, optics.white * _part(network) * sizes[0])  # in front of the amplifier
+    for index, rows in enumerate(sizes[1 : layer + 1]):
+        gains[index] = np.clip(min(1.0, WEAK / (rows * float(light[0]))), low[index], high[index])
+        light = light * gains[index]
         light = light * transmission(optics.cell, light, depth)
+        part = min(1.0, WEAK / (rows * float(light[0])))
+        raised.append(max(round(rows * (1 + part) / 2), rows // 2 + 1))
+        light = light * (2 * raised[-1] - rows)
     wanted = FILL * float(network.specs[port].upper.min()) / volts
-    gains[layer] = np.clip(min(1.0, wanted / float(light[0] * sizes[layer])), low[layer], high[layer])
+    gains[layer] = np.clip(min(1.0, wanted / float(light[0])), low[layer], high[layer])
     return gains, raised
 
 

@@ -7,6 +7,8 @@ strengths, many draws each; training and test images are shown at each of them.
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,18 @@ def few_steps(args: argparse.Namespace) -> FewSteps:
     return FewSteps({"sigmas": args.sigmas[:1]}, len(args.sigmas))
 
 
+def another_chip(args: argparse.Namespace) -> str:
+    """What has to be said of a start that was trained with another --seed, and so on another simulated chip; empty: nothing."""
+    try:
+        theirs = json.loads((Path(args.start).parent / "settings.json").read_bytes())["options"]["seed"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if not args.dry_run or theirs == args.seed:
+        return ""
+    ways = [f"with --seed {seed}" if seed is not None else "without --seed" for seed in (theirs, args.seed)]
+    return f"the start was trained {ways[0]}, this run is {ways[1]}: another simulated chip, whose errors it was not trained for"
+
+
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Show the images on the open bench; accuracies and a figure go to the run's folder."""
     data, optics = load(args.data), ChipOptics.of(bench.file)
@@ -84,4 +98,7 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     result |= {f"{name}_accuracy": shares.mean(axis=1).tolist() for name, shares in found.accuracies.items()}
     result |= {f"{name}_deviation": shares.std(axis=1).tolist() for name, shares in found.accuracies.items()}
     result["moved_back"] = found.moved_back.tolist()
+    if note := another_chip(args):
+        run.event(note)
+        result["note"] = note
     return result | {"evaluations": objective.settings, "shots": bench.shots, "bench_time_s": bench.clock.now()}

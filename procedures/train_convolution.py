@@ -39,6 +39,7 @@ from labonn.network import Network
 from labonn.optics import CELLS, Optics
 from labonn.optimizers import adam
 from labonn.procedures import FewSteps
+from labonn.progress import Progress
 from labonn.ranging import Ranges
 from labonn.response import correct_slms
 from labonn.runs import Run
@@ -234,10 +235,14 @@ def _trained(args: argparse.Namespace, run: Run, twin: Twin, pictures: Pictures)
     else:
         recipe = Recipe(args.twin_epochs, learning_rate=args.lr, method=Method(args.derivative, white=args.white), seed=run.seed)
 
-        def told(state: State) -> None:
-            run.event(f"twin, epoch {state.epoch}: validation accuracy {state.curves['validation_accuracy'][-1]:.4f}")
+        with Progress(args.twin_epochs, run.mode, title=f"{run.procedure}, twin") as progress:
 
-        weights = train(twin, pictures, recipe, on_epoch=told).weights
+            def told(state: State) -> None:
+                loss, hits, share = (state.curves[name][-1] for name in ("train_loss", "train_accuracy", "validation_accuracy"))
+                run.event(f"twin, epoch {state.epoch}: validation accuracy {share:.4f}")
+                progress.update(state.epoch, 0, loss=loss, accuracy=hits, epoch=state.epoch)
+
+            weights = train(twin, pictures, recipe, on_epoch=told).weights
     run.save_arrays("twin", weights=weights)
     return weights
 

@@ -18,6 +18,7 @@ from labonn.showing.calibrations import calibration_sheet, check_sheet, coeffici
 
 Array = Any  # of any of the types that a store can hold
 TIME = "%Y-%m-%dT%H:%M:%SZ"
+LEFT_OUT = "left out"  # of the content where it is None, so that what was kept before there was such a field has the id that it had
 
 
 def utc(moment: datetime | None = None) -> str:
@@ -61,6 +62,23 @@ class Verification(Shown):
         return verification_sheet(self)
 
 
+@dataclass(frozen=True)
+class LightBefore:
+    """What is read before absorbers in the shots of a drift check: how much light there is is not theirs to say.
+
+    Attributes:
+        detector: the port to read. expected: (K, D) mean readings. dark: (D,) readings without light.
+        steep: (K, D) by how much a relative change of this light changes the readings of the check.
+        group: (D,) channels of a number get more or less light together.
+    """
+
+    detector: str
+    expected: Floats
+    dark: Floats
+    steep: Floats
+    group: Ints
+
+
 @dataclass(frozen=True, repr=False)
 class DriftCheck(Shown):
     """One small table that tells in a moment whether a calibration still holds.
@@ -69,6 +87,7 @@ class DriftCheck(Shown):
         banks, orders, dwell_s: the table, each point played `repeats` times in a row. detector: the port to read. unit: of its readings.
         expected, sigma: (K, D) mean readings and their standard errors. tolerance: (D,) beyond which the calibration no longer holds.
         free_scale: whether all readings may be larger or smaller by one factor: more or less light is not the modulators' business.
+        before: what else is read, to take off what more or less light explains; None: nothing is.
     """
 
     banks: Mapping[str, Floats]
@@ -81,6 +100,7 @@ class DriftCheck(Shown):
     sigma: Floats
     tolerance: Floats
     free_scale: bool = True
+    before: LightBefore | None = field(default=None, metadata={LEFT_OUT: True})
 
     def _sheet(self) -> Sheet:
         return check_sheet(self)

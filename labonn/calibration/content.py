@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from labonn.calibration.calibration import Calibration, Coefficient, DriftCheck, Verification
+from labonn.calibration.calibration import LEFT_OUT, Calibration, Coefficient, DriftCheck, LightBefore, Verification
 from labonn.errors import CalibrationError
 
 FORMAT = "labonn-calibration/1"
@@ -52,7 +52,9 @@ def content(calibration: Calibration) -> tuple[bytes, Arrays]:
 
 def _tree(value: Any, path: str, arrays: Arrays) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _tree(getattr(value, f.name), f"{path}{f.name}.", arrays) for f in dataclasses.fields(value)}
+        parts = {f: getattr(value, f.name) for f in dataclasses.fields(value)}
+        kept = {f.name: part for f, part in parts.items() if part is not None or LEFT_OUT not in f.metadata}
+        return {name: _tree(part, f"{path}{name}.", arrays) for name, part in kept.items()}
     if isinstance(value, np.ndarray):
         return _array(value, path.rstrip("."), arrays)
     if isinstance(value, Mapping):
@@ -142,5 +144,9 @@ def _calibration(tree: dict[str, Any]) -> Calibration:
     tree["channels"], tree["parameters"], tree["parents"] = (tuple(tree[key]) for key in ("channels", "parameters", "parents"))
     tree["coefficients"] = {name: Coefficient(**found) for name, found in tree["coefficients"].items()}
     tree["verification"] = Verification(**tree["verification"])
-    tree["check"] = DriftCheck(**tree["check"]) if tree["check"] is not None else None
+    tree["check"] = _check(tree["check"]) if tree["check"] is not None else None
     return Calibration(**tree)
+
+
+def _check(tree: dict[str, Any]) -> DriftCheck:
+    return DriftCheck(**tree | ({"before": LightBefore(**tree["before"])} if "before" in tree else {}))

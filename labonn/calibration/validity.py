@@ -10,6 +10,7 @@ import numpy as np
 
 from labonn.bench import Bench, Plan
 from labonn.calibration.calibration import Calibration, DriftCheck, moment
+from labonn.calibration.following import followed
 from labonn.calibration.models import VERSIONS
 from labonn.calibration.saving import identities, wiring_of, world_of
 from labonn.calibration.store import Store
@@ -68,7 +69,7 @@ def check_table(check: DriftCheck) -> ShotTable:
     """The table of a drift check."""
     banks = {port: np.array(bank) for port, bank in check.banks.items()}
     orders = {port: np.array(order) for port, order in check.orders.items()}
-    return ShotTable(banks, orders, check.dwell_s, (check.detector,))
+    return ShotTable(banks, orders, check.dwell_s, (check.detector, *([check.before.detector] if check.before else [])))
 
 
 def drifted(calibration: Calibration) -> Plan[list[str]]:
@@ -78,19 +79,31 @@ def drifted(calibration: Calibration) -> Plan[list[str]]:
         return []
     readings = yield check_table(check)
     seen = readings[check.detector].astype(np.float64).reshape(len(check.expected), check.repeats, -1)
-    return compared(check, seen.mean(axis=1), seen.std(axis=1, ddof=1) / np.sqrt(check.repeats))
+    light = None
+    if check.before is not None:
+        light = readings[check.before.detector].astype(np.float64).reshape(len(check.expected), check.repeats, -1).mean(axis=1)
+    return compared(check, seen.mean(axis=1), seen.std(axis=1, ddof=1) / np.sqrt(check.repeats), light)
 
 
-def compared(check: DriftCheck, measured: Any, sigma: Any) -> list[str]:
-    """What differs between (K, D) readings and those of the check, beyond tolerance and the standard errors of both."""
-    used = np.isfinite(check.tolerance)
-    expected, now = check.expected[:, used], measured[:, used]
+def compared(check: DriftCheck, measured: Any, sigma: Any, light: Any = None) -> list[str]:
+    """What differs between (K, D) readings and those of the check, beyond tolerance and the standard errors of both.
+
+    Args:
+        light: (K, D) mean readings of `check.before`, if it has that.
+    """
+    used, all_expected, unsure = np.isfinite(check.tolerance), check.expected, np.zeros_like(check.expected)
+    if check.before is not None:
+        by_light = followed(check, check.before, light)
+        if by_light.words:
+            return by_light.words[:TOLD]
+        all_expected, unsure = check.expected + by_light.explained, by_light.unsure
+    expected, now = all_expected[:, used], measured[:, used]
     factor = 1.0
     if check.free_scale:
         factor = float(np.sum(now * expected) / max(np.sum(expected * expected), 1e-300))
         if not 1 / BRIGHTER < factor < BRIGHTER:
             return [f"{check.detector}: the light is {factor:.2g} times what it was"]
-    allowed = np.abs(factor) * check.tolerance[used] + SEEN * np.hypot(sigma[:, used], factor * check.sigma[:, used])
+    allowed = np.abs(factor) * check.tolerance[used] + SEEN * np.hypot(sigma[:, used], factor * check.sigma[:, used]) + unsure[:, used]
     off = np.abs(now - factor * expected)
     excess = off / np.maximum(allowed, 1e-300)
     worst = np.argsort(-excess, axis=None)

@@ -40,11 +40,13 @@ def command(arguments: list[str], stop: Stopping) -> int:
     args = parser().parse_args(arguments)
     if args.out.exists() and not args.out.is_dir():
         raise ProcedureError(f"--out {args.out}: is a file; a folder is wanted")
-    if not args.names:
-        return _report_alone(args) if args.report else _listed(args)
+    if args.workers is not None and args.workers < 1:
+        raise ProcedureError(f"--workers {args.workers}: at least 1")
     from labonn.reproduce.choices import Choices
 
     choices = Choices(args.quick, args.seeds, args.data, _pairs(args.set), pretended=args.plan)
+    if not args.names:
+        return _report_alone(args) if args.report else _listed(args)
     if args.plan:
         from labonn.cli.reproduce_list import plan
 

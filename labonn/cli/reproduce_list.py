@@ -9,7 +9,7 @@ from typing import Any
 from labonn.errors import LabonnError
 from labonn.reproduce.choices import Choices
 from labonn.reproduce.experiment import ALL, GROUP, experiments
-from labonn.reproduce.planning import Case, Planned, in_words, planned, roughly, seconds, split, width
+from labonn.reproduce.planning import START_S, Case, Planned, in_words, planned, roughly, seconds, split, width
 from labonn.sweeps import Job, Store
 
 HINTS = (
@@ -48,10 +48,11 @@ def _names() -> list[str]:
 
 def _row(name: str, args: Any, workers: int, jobs: dict[str, set[Job]]) -> dict[str, Any]:
     (one,), store = experiments([name]), Store(args.out)
-    row: dict[str, Any] = {"name": one.name, "title": one.title, "source": one.source}
+    row: dict[str, Any] = {"name": one.name, "title": one.title, "source": one.source, "absent": []}
     for size in jobs:
         found = planned(one, Choices(size == "quick", args.seeds, args.data, pretended=True), store)
         jobs[size] |= found.jobs
+        row["absent"] = found.absent
         row[size] = {"jobs": len(found.jobs), "finished": len(found.finished), "seconds": seconds(found.jobs, workers)}
     return row
 
@@ -63,10 +64,11 @@ def _print(rows: Sequence[dict[str, Any]], total: dict[str, Any], workers: int, 
     print(f"{'experiment':<{space - len(head) - 1}}{head}")
     for row in rows:
         full, quick = row["full"], row["quick"]
-        cells = f"{_time(full):>12}{_done(full):>8}{_time(quick):>10}{_done(quick):>8}"
+        none = "no data" if row["absent"] else "at once"
+        cells = f"{_time(full, none):>12}{_done(full):>8}{_time(quick, none):>10}{_done(quick):>8}"
         print(f"{row['name']:<{space - len(cells) - 1}}{cells}")
         print_lines([f"  {row['title'].rstrip('.')}{' (' + row['source'] + ')' if row['source'] else ''}"])
-    cells = f"{_time(total['full']):>12}{'':>8}{_time(total['quick']):>10}{'':>8}"
+    cells = f"{_time(total['full'], '-'):>12}{'':>8}{_time(total['quick'], '-'):>10}{'':>8}"
     print(f"{ALL:<{space - len(cells) - 1}}{cells}".rstrip())
     cores = f"{workers} job{'s' if workers > 1 else ''} at once"
     print_lines(["", f"Times are estimates with {cores}; done: results in {args.out}."])
@@ -90,8 +92,8 @@ def _there(name: str, args: Any) -> bool:
         return False
 
 
-def _time(size: dict[str, Any]) -> str:
-    return roughly(size["seconds"]) if size["jobs"] else "-"
+def _time(size: dict[str, Any], none: str) -> str:
+    return roughly(size["seconds"]) if size["jobs"] else none
 
 
 def _done(size: dict[str, Any]) -> str:
@@ -135,14 +137,17 @@ def _planned(one: Planned, choices: Choices) -> None:
 
     experiment = one.experiment
     source = f" ({experiment.source})" if experiment.source else ""
-    print_lines([f"{experiment.name}: {experiment.title.rstrip('.')}{source}"])
-    print_lines([choices.departs] if choices.departs else [])
+    lines = [f"{experiment.name}: {experiment.title.rstrip('.')}{source}", *([choices.departs] if choices.departs else []), ""]
     alike, own = split([case.settings for case in one.cases])
-    print_lines([f"all      {in_words(alike)}"] if alike and len(one.cases) > 1 else [])
-    for case, mine in zip(one.cases, own if len(one.cases) > 1 else [alike], strict=True):
+    lines += [f"all      {in_words(alike)}"] if alike and len(one.cases) > 1 else []
+    for case, mine in zip(one.cases, own if len(one.cases) != 1 else [alike], strict=True):
         done = f", {len(case.finished)} finished" if case.finished else ""
-        count = len(case.jobs)
-        each = roughly(max((job.cost for job in case.jobs), default=0.0))
-        print_lines([f"{case.name}", f"  jobs   {count} seed{'' if count == 1 else 's'}{done}, about {each}{' each' if count > 1 else ''}"])
-        print_lines([f"  with   {in_words(mine)}"] if mine else [])
-    print()
+        count, each = len(case.jobs), roughly(max(START_S, *(job.cost for job in case.jobs)))
+        lines += [case.name, f"  jobs   {count} seed{'' if count == 1 else 's'}{done}, about {each}{' each' if count > 1 else ''}"]
+        lines += [f"  with   {in_words(mine)}"] if mine else []
+    print_lines([*lines, *(_why_none(one, choices) if not one.cases else []), ""])
+
+
+def _why_none(one: Planned, choices: Choices) -> list[str]:
+    absent = [f"{name.upper()} is not in {choices.data}: `labonn data fetch {name}`" for name in one.absent]
+    return [f"no jobs: {told}" for told in absent] or ["no jobs: what it shows is computed at once"]

@@ -56,7 +56,8 @@ def _experiment(one: Reproduced) -> None:
     if shown.rows:
         print()
         _table(shown)
-    print_lines(_plain(line) for line in [*([""] if shown.below else []), *shown.below])
+    if shown.below:
+        print_lines(["", *map(_plain, shown.below)])
     for note in table["notes"]:
         print_lines(["", _plain(note)])
     for problem in one.written.problems:

@@ -34,14 +34,15 @@ class Compared:
     exact: list[Floats]
 
     def numbers(self) -> dict[str, Any]:
-        """Relative rms errors and cosines, one a stage."""
+        """Relative rms errors and cosines, one a stage: of the gradient against that of the same output errors and activations, which is how
+        well light multiplies; and against the twin's own, whose output errors differ, near an optimum by as much as they are large."""
         parts = self.gradient.parts
         return {
             "activation_rms_error": [round(relative_rms(a, b), 5) for a, b in zip(self.measured, self.twin, strict=True)],
-            "gradient_cosine": [round(cosine(a, b), 5) for a, b in zip(parts, self.exact, strict=True)],
-            "gradient_rms_error": [round(relative_rms(a, b), 5) for a, b in zip(parts, self.exact, strict=True)],
-            "gradient_cosine_same_errors": [round(cosine(a, b), 5) for a, b in zip(parts, self.gradient.believed, strict=True)],
-            "gradient_rms_error_same_errors": [round(relative_rms(a, b), 5) for a, b in zip(parts, self.gradient.believed, strict=True)],
+            "gradient_cosine_twin_errors": [round(cosine(a, b), 5) for a, b in zip(parts, self.exact, strict=True)],
+            "gradient_rms_error_twin_errors": [round(relative_rms(a, b), 5) for a, b in zip(parts, self.exact, strict=True)],
+            "gradient_cosine": [round(cosine(a, b), 5) for a, b in zip(parts, self.gradient.believed, strict=True)],
+            "gradient_rms_error": [round(relative_rms(a, b), 5) for a, b in zip(parts, self.gradient.believed, strict=True)],
         }
 
 

@@ -35,6 +35,7 @@ def convolution_figure(compared: Compared, steps: Sequence[Mapping[str, float]],
     if steps:
         axes["loss"].plot([row["step"] for row in steps], [row["loss"] for row in steps], color=COLOURS[0], lw=1)
         axes["loss"].set(xlabel="step of tuning by light", ylabel="loss of the batch", ylim=(0, None))
+    figure.align_ylabels([axes[name] for name in ("accuracy", "loss") if name in axes])
     figure.savefig(path)
 
 

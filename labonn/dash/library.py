@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labonn.dash.problems import NotThereError
-from labonn.dash.watched import UNREADABLE, Watched
+from labonn.dash.watched import UNREADABLE, Watched, benchless
 from labonn.errors import LabonnError
 from labonn.record import open_record
 from labonn.record.finding import Summary, runs, summary
@@ -103,6 +103,8 @@ def _words(folder: Path) -> dict[str, Any]:
             words |= dict(zip(about, found[0], strict=True))
             words["dry_run"] = bool(words["dry_run"])
     except (*UNREADABLE, LabonnError, OSError) as problem:
+        if title := benchless(folder):
+            return words | {"title": title}
         words["message"] = str(problem) if isinstance(problem, LabonnError) else f"{folder / FILE}: cannot be read: {problem}"
     return words
 

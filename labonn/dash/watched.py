@@ -25,6 +25,15 @@ UNREADABLE = (sqlite3.Error, json.JSONDecodeError, UnicodeDecodeError)  # what a
 FRESH_S = 0.1  # a file that was written so recently may change once more without a newer time
 
 
+def benchless(folder: Path) -> str:
+    """Title of a computation that had no bench, and so keeps no record (jobs of `labonn reproduce`); empty: it is another run."""
+    try:
+        settings = json.loads((folder / "settings.json").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    return "" if (folder / FILE).exists() or "command" in settings else str(settings.get("title", ""))
+
+
 class Watched:
     """A run's folder.
 
@@ -66,6 +75,11 @@ class Watched:
             try:
                 with open_record(self.folder, briefly=True) as record:
                     yield record, self._looked_at(record)
+            except RecordError as problem:
+                if title := benchless(self.folder):
+                    told = f"it had no bench, and so has no record; `labonn report {self.folder}` shows what came of it"
+                    raise RecordError(f"{title}: {told}") from problem
+                raise
             except UNREADABLE as problem:
                 self._forget(())
                 raise RecordError(f"{self.folder / FILE}: cannot be read: {problem}") from problem

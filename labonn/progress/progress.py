@@ -121,7 +121,7 @@ class Progress:
     def _print(self, now_s: float) -> None:
         self._printed_s = now_s
         shown = [told(name, self._values[name]) for name in ("loss", "accuracy") if name in self._values]
-        parts = [*self._place(), *shown, f"{self._rate(now_s)} shots/s", *self._left(now_s)]
+        parts = [*self._place(), *shown, *self._rate(now_s), *self._left(now_s)]
         print(f"{self._title}: {', '.join(parts)}", file=self._stream, flush=True)
 
     def _rows(self, columns: int) -> list[str]:
@@ -133,7 +133,7 @@ class Progress:
             parts = [*self._place(), *gone, *self._left(now_s)]
             numbers = [told(name, value) for name, value in self._values.items()]
             numbers += [f"{name} {number(value)}" for name, value in self._numbers.items()]
-            rows = [self._bar(width), *flowing(parts, width), *flowing([*numbers, f"{self._rate(now_s)} shots/s"], width)]
+            rows = [self._bar(width), *flowing(parts, width), *flowing([*numbers, *self._rate(now_s)], width)]
             return rows + drawn(self._curve.points, width, CURVE_ROWS, "loss", ascii_only=not self._dots)
 
     def _bar(self, width: int) -> str:
@@ -152,8 +152,10 @@ class Progress:
         place.append(f"step {self._step}/{self._total}")
         return place if self._time_s is None else [*place, f"{self._spent_s:.3g} of {self._time_s:.3g} s of bench time"]
 
-    def _rate(self, now_s: float) -> str:
-        return thousands((self._shots - self._first_shots) / max(now_s - self._start_s, 1e-9))
+    def _rate(self, now_s: float) -> list[str]:
+        """Nothing where no light is needed."""
+        rate = (self._shots - self._first_shots) / max(now_s - self._start_s, 1e-9)
+        return [f"{thousands(rate)} shots/s"] if self._shots else []
 
     def _left(self, now_s: float) -> list[str]:
         """By steps or by bench time, whichever ends the run; nothing if that is not known."""

@@ -58,6 +58,11 @@ class Choices:
         """Settings that experiments have asked for, with their full values."""
         return self._asked
 
+    @property
+    def absent(self) -> list[str]:
+        """Data sets that experiments have asked for, and that are not there."""
+        return [name for name, found in self._images.items() if found is None]
+
     def value(self, name: str, full: Any, quick: Any = None) -> Any:
         """A setting: what was given for it, else the full one, or the quick one (None: the full one).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -65,19 +65,32 @@ class Experiment:
             ProcedureError: they cannot be made, by a mistake of the module; its line is named.
         """
         try:
-            return {case: list(jobs) for case, jobs in self.module.cases(choices).items()}
+            made = self.module.cases(choices)
+            if not isinstance(made, Mapping):
+                raise ProcedureError(f"the experiment {self.name}: {WANTED['cases']} gives {made!r:.60}; wanted is case -> jobs")
+            return {case: list(jobs) for case, jobs in made.items()}
         except LabonnError:
             raise
         except Exception as problem:
             raise ProcedureError(f"the experiment {self.name}: its jobs cannot be made: {told_of(problem)}") from problem
 
     def rows(self, choices: Choices, found: Found) -> list[Row]:
-        """Its table."""
-        return list(self.module.rows(choices, found))
+        """Its table.
+
+        Raises:
+            ProcedureError: it gives something else.
+        """
+        made = self.module.rows(choices, found)
+        rows = list(made) if isinstance(made, Iterable) else [made]
+        for row in rows:
+            if not isinstance(row, Row):
+                raise ProcedureError(f"{WANTED['rows']} gives {row!r:.60}; wanted are labonn.reproduce.Row")
+        return rows
 
     def notes(self, choices: Choices, found: Found) -> list[str]:
         """What has to be said."""
-        return list(self.module.notes(choices, found)) if hasattr(self.module, "notes") else []
+        told = self.module.notes(choices, found) if hasattr(self.module, "notes") else []
+        return [told] if isinstance(told, str) else list(told)
 
     def figure(self, choices: Choices, found: Found, look: Look) -> Any:
         """Its figure, or None."""
@@ -113,10 +126,11 @@ def _load(name: str) -> Experiment:
         one = Experiment(name, imported(where, points[name].load), name)
     else:
         hint = f"there is a file {name}.py, to take it write ./{name}.py" if Path(f"{name}.py").exists() else "`labonn reproduce` lists all"
+        hint = f"settings are given as --set {name}" if "=" in name else hint
         try:
             return Experiment(name, registry.load(GROUP, name, ProcedureError), name)
         except ProcedureError as problem:
-            raise ProcedureError(f"{problem}; {hint}") from None
+            raise ProcedureError(f"{str(problem).partition('; registered are')[0]}; {hint}") from None
     for function, told in WANTED.items():
         if not callable(getattr(one.module, function, None)):
             raise ProcedureError(f"{where}: an experiment has a function {told}; this module has none")

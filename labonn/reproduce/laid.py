@@ -115,4 +115,4 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         if row["remark"]:
             by.setdefault(row["remark"], []).append(row["what"])
-    return [remark if len(whats) == len(rows) > 1 else f"{', '.join(whats)}: {remark}" for remark, whats in by.items()]
+    return [remark if len(whats) == len(rows) > 1 else f"{'; '.join(whats)}: {remark}" for remark, whats in by.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labonn.errors import SweepError
@@ -13,6 +13,7 @@ from labonn.reproduce.experiment import Experiment
 from labonn.sweeps import Job, Outcome, Store
 from labonn.units import duration
 
+START_S = 2.0  # of a process, its imports and its bench, which costs leave out
 PLACE, HASH = "{data}", 12  # where data is, which differs from computer to computer; digits of a hash that tell sets apart
 
 
@@ -32,10 +33,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Planned:
-    """An experiment before anything is run."""
+    """An experiment before anything is run; `absent`: data sets that it asked for, and that are not there."""
 
     experiment: Experiment
     cases: Sequence[Case]
+    absent: Sequence[str]
 
     @property
     def jobs(self) -> set[Job]:
@@ -50,11 +52,11 @@ class Planned:
 
 def planned(one: Experiment, choices: Choices, store: Store) -> Planned:
     """Look for results, run nothing."""
-    cases = []
-    for name, jobs in one.cases(choices).items():
+    cases, own = [], replace(choices, _images={})
+    for name, jobs in one.cases(own).items():
         finished = {job: found for job in jobs if (found := _found(store, job)) is not None}
         cases.append(Case(name, jobs, finished, flat(jobs[0].settings) if jobs else {}))
-    return Planned(one, cases)
+    return Planned(one, cases, own.absent)
 
 
 def _found(store: Store, job: Job) -> Outcome | None:
@@ -71,14 +73,12 @@ def width(workers: int | None) -> int:
 
 def seconds(jobs: Iterable[Job], workers: int) -> float:
     """Expected: costs are seconds of one core, and no job is quicker than alone."""
-    costs = [job.cost for job in jobs]
+    costs = [job.cost + START_S for job in jobs]
     return max(sum(costs) / workers, max(costs, default=0.0))
 
 
 def roughly(expected_s: float) -> str:
     """In one number or two, as an estimate deserves."""
-    if expected_s < 1:
-        return "-"
     if expected_s < 90:
         return f"{expected_s:.0f} s"
     return f"{expected_s / 60:.0f} min" if expected_s < 5400 else duration(round(expected_s / 600) * 600)

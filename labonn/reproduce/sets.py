@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labonn.errors import ProcedureError
-from labonn.sweeps.places import FILES, sha256
+from labonn.sweeps.places import FILES, known
 
 MINI = "mini"
 SETS = ("mnist", "kmnist", "emnist")
@@ -42,7 +42,7 @@ def find(place: str, name: str) -> Images | None:
     else:
         folders = [one for one in sorted(path.glob(f"{name}*")) if _filled(one)]
     if folders:
-        return Images(folders[0].resolve().name, sha256(folders[0]), str(folders[0].resolve()))
+        return Images(folders[0].resolve().name, known(folders[0]), str(folders[0].resolve()))
     if name == "mnist":
         raise ProcedureError(f"--data {place}: {_missing(path)}; `labonn data fetch mnist` fetches it to data/mnist; {OTHERWISE}")
     return None

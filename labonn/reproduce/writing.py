@@ -12,7 +12,6 @@ from labonn.plotting.files import encoded, save, write_whole
 from labonn.plotting.look import PAGE, WIDTHS, Look, looking
 from labonn.reproduce.choices import Choices
 from labonn.reproduce.experiment import Experiment, Found, told_of
-from labonn.reproduce.rows import Row
 from labonn.reproduce.tables import as_csv, as_json, as_markdown, values
 from labonn.sweeps import Job, Outcome
 
@@ -41,7 +40,7 @@ def written(one: Experiment, choices: Choices, cases: Mapping[str, Sequence[Job]
     found = {case: [outcomes[job] for job in jobs if job in outcomes] for case, jobs in cases.items()}
     missing = sum(job not in outcomes for jobs in cases.values() for job in jobs)
     problems: list[str] = []
-    rows = _tried("table", missing, problems, lambda: one.rows(choices, found), list[Row]())
+    rows = _tried("table", missing, problems, lambda: _values(one, choices, found), list[dict[str, Any]]())
     notes = _tried("notes", missing, problems, lambda: one.notes(choices, found), list[str]())
     folder = folder_of(one, choices, out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,8 +48,7 @@ def written(one: Experiment, choices: Choices, cases: Mapping[str, Sequence[Job]
     for name in (*PAPER, ON_PAGE):
         if folder / name not in figures:
             (folder / name).unlink(missing_ok=True)
-    table = {**_about(one, choices, cases), "missing": missing, "problems": problems, "notes": notes}
-    table |= {"rows": [values(row, comparable=not choices.departs) for row in rows]}
+    table = {**_about(one, choices, cases), "missing": missing, "problems": problems, "notes": notes, "rows": rows}
     for name, make in {"table.json": as_json, "table.csv": as_csv, "table.md": as_markdown}.items():
         write_whole(folder / name, make(table))
     return Written(table, folder, tuple(figures), tuple(problems))
@@ -58,7 +56,7 @@ def written(one: Experiment, choices: Choices, cases: Mapping[str, Sequence[Job]
 
 def folder_of(one: Experiment, choices: Choices, out: Path) -> Path:
     """Where its files are: what departs from the paper does not take the place of what does not."""
-    return out / (one.name + ("-quick" if choices.quick else "-other" if choices.departs else ""))
+    return out / (one.name + ("" if not choices.departs else "-quick" if choices.quick and not choices.given else "-other"))
 
 
 def command_of(one: Experiment, choices: Choices) -> str:
@@ -77,6 +75,10 @@ def _about(one: Experiment, choices: Choices, cases: Mapping[str, Sequence[Job]]
         "experiment": one.name, "title": one.title, "source": one.source, "about": one.about, "command": command_of(one, choices),
         "quick": choices.quick, "departs": choices.departs, "seeds": len(choices.numbers), "cases": jobs,
     }  # fmt: skip
+
+
+def _values(one: Experiment, choices: Choices, found: Found) -> list[dict[str, Any]]:
+    return [values(row, comparable=not choices.departs) for row in one.rows(choices, found)]
 
 
 def _drawn(one: Experiment, choices: Choices, found: Found, folder: Path) -> list[Path]:

@@ -33,7 +33,7 @@ def _check_folder(name: str, folder: Path, wanted: str) -> None:
     if not folder.is_dir():
         raise SweepError(f"--{name} {folder}: no such folder on {here}; {SHARED}")
     try:
-        found = _known(folder, tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in _files(folder)))
+        found = known(folder)
     except OSError as problem:
         raise SweepError(f"--{name} {folder}: cannot be read on {here}: {problem}") from problem
     if found != wanted:
@@ -45,9 +45,13 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(FILES) if path.is_file())
 
 
+def known(folder: Path) -> str:
+    """Its SHA-256, computed once: as long as sizes and times stay, the content does."""
+    return _known(folder, tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in _files(folder)))
+
+
 @functools.lru_cache(maxsize=64)
 def _known(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    """As long as sizes and times stay, the content does."""
     return sha256(folder)
 
 

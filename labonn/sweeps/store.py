@@ -160,7 +160,7 @@ class Store:
     @staticmethod
     def trouble(path: Path, problem: OSError) -> SweepError:
         """What to raise if something cannot be written."""
-        told = "what was finished before is kept; once there is room, the same command goes on"
+        told = "what was finished before is kept; once that is mended, the same command goes on"
         return SweepError(f"{path}: cannot be written: {problem.strerror or problem}; {told}")
 
 

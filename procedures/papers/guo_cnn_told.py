@@ -44,7 +44,7 @@ def partial(data: Set, outcomes: Sequence[Outcome]) -> str:
 def cnn_notes(choices: Choices, data: Set, found: Found) -> list[str]:
     """How SA compares with the digital networks; what is less than in the paper."""
     if choices.images(data.name) is None:
-        return [f"{data.told} is not there: put its IDX files into a folder {data.name} of --data DIR, and this experiment is done."]
+        return [f"{data.told} is not there: `labonn data fetch {data.name}`, or put its IDX files into a folder {data.name} of --data DIR."]
     less = partial(data, [one for some in found.values() for one in some])
     said = [f"{less[0].upper()}{less[1:]}: no number of the paper compares with these."] if less and not choices.quick else []
     sa, others = accuracies(found.get("sa", ())), {case: accuracies(found.get(case, ())) for case in ("relu", "tanh", "sigmoid")}

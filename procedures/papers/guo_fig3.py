@@ -98,8 +98,14 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     """Validation accuracy; inputs of the neurons on the transmission; the same on the derivatives."""
     made = new_figure(look, 0.36)
     curves, *others = made.subplots(1, 3, width_ratios=(1.1, 1, 1))
-    named = {told: [course(one) for one in found.get(kind, ())] for kind, told in (KINDS | MORE).items() if found.get(kind)}
+    named = {
+        told.replace(" derivative", ""): [course(one) for one in found.get(kind, ())]
+        for kind, told in (KINDS | MORE).items()
+        if found.get(kind)
+    }
     draw_bands(curves, named)
+    if named:
+        curves.legend(title="derivative", loc="best")
     curves.set(xlabel="epoch", ylabel="validation accuracy (%)")
     for axes, title in zip(others, ("transmission g(z)", "its derivative"), strict=True):
         _inputs(axes, found)

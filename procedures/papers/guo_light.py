@@ -72,7 +72,7 @@ def light_notes(found: Found) -> list[str]:
             other = statistics.fmean(one.result["images_read_otherwise"] for one in outcomes)
             said.append(
                 f"Convolutions by light ({by}): activations of the two layers are off by {100 * errors[0]:.2f} and {100 * errors[1]:.2f} % "
-                f"rms, their gradients point as the twin's to a cosine of {cosines[0]:.4f} and {cosines[1]:.4f}, and {other:.3g} images "
-                f"are read otherwise than by the twin; tuning is {steps} steps by measured gradients."
+                f"rms, their gradients point as computed ones of the same errors to a cosine of {cosines[0]:.4f} and {cosines[1]:.4f}, "
+                f"and {other:.3g} images are read otherwise than by the twin; tuning is {steps} steps by measured gradients."
             )
     return said

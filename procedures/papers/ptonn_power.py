@@ -37,7 +37,7 @@ def _estimates() -> list[Row]:
     def row(what: str, number: float, unit: str, paper: float | None = None, sd: float | None = None, remark: str = "") -> Row:
         return Row(what, [number], unit, paper, sd, by="formula", higher=None, remark=remark)
 
-    slip, about_5 = "the paper prints ~0.5 uW: 50 uW at 10 % is 0.5 mW", (5.0, "the paper: ~")
+    slip, about_5 = "the paper prints ~0.5 uW: 50 uW at 10 % is 0.5 mW", (5.0, "the paper says ~; 5 uW is taken as its error")
     return [
         row("gain coefficient at s = 0.2", one.per_cm(0.2), "/cm", 80.0),
         row("gain coefficient at s = 0.05", one.per_cm(0.05), "/cm", 20.0),
@@ -86,7 +86,7 @@ def _mzi(outcomes: Sequence[Outcome]) -> list[Row]:
             5.0,
             by,
             higher=None,
-            remark="the paper: of the order of",
+            remark="the paper: of the order of; 5 mW is taken as its error",
         ),
         Row("heater of the bench, settled to 1 %", [settled], "us", by=by, remark="the paper: a few us"),
         Row(f"{chip}: power of a heater", [1e3 * float(one.mean()) for one in watts], "mW", by=TRAINED, **given),

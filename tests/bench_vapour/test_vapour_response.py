@@ -70,6 +70,17 @@ def test_an_ideal_panel_needs_no_correction(bench_of: Callable[..., Bench]) -> N
         np.testing.assert_allclose(response, -np.cos(np.linspace(0, np.pi, len(response))), atol=2e-4)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_inputs_whose_bias_is_off_by_more_than_their_weak_light_do_not_turn_a_response_round(
+    bench_of: Callable[..., Bench], seed: int
+) -> None:
+    off = "\n[simulation.modulators]\nbias_error_v_pi = 0.1\nmode_loss = 0.1\n"
+    bench = bench_of((400, 300, 4), seed=seed, edit=lambda text: text + off)
+    for layer, response in enumerate(bench.run(warm_up(network_of(bench, 30.0))).values()):
+        found = 2 * np.arccos(-np.clip(response, -1, 1))
+        assert np.sqrt(np.mean((found - hidden_phase(bench, layer, len(response))) ** 2)) < 0.02, f"layer {layer + 1}"
+
+
 def block_the_beam(bench: Any) -> None:
     """What an obstacle behind the input modulators does: no light goes on, whatever they are told."""
     bench._opened.simulated.light._modulators["input"].fields = lambda volts, now_s: np.zeros_like(volts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -226,6 +227,7 @@ def test_beams_of_different_sizes_have_saturation_fields_of_their_own(cell_of: O
     assert abs(outcome.found.depth[0] / truth(bench)[0] - 1) < 0.005
 
 
+@pytest.mark.slow
 def test_gaussian_beams_are_seen_not_to_be_flat_and_fitted_when_said_so(cell_of: Open) -> None:
     table = "[simulation.cells]\ngaussian = true"
     bench = cell_of(table)
@@ -321,6 +323,30 @@ def test_the_drift_check_passes_on_the_same_bench_and_fails_on_a_changed_one(cel
     assert "forward_out/" in told
     other = cell_of(sizes=TWO, seed=2)
     assert any("was" in reason and "and is" in reason for reason in reasons(calibration, other))
+
+
+def more_light(bench: Bench, factor: float) -> None:
+    """From now on the laser's field is larger by a factor."""
+    laser = bench._opened.simulated.light._laser
+    laser.amplitude = lambda now: factor * math.sqrt(1 + laser._power.values(now)[0])
+    bench.clock.wait(1.0)
+
+
+def test_more_or_less_light_is_not_the_cells_business_but_their_depth_is(cell_of: Open) -> None:
+    bench = cell_of(sizes=TWO)
+    calibration = kept(bench, measured(bench, 30.0))
+    for factor in (0.93, 1.07):
+        more_light(bench, factor)
+        assert bench.run(drifted(calibration)) == [], "behind deep cells readings follow the light many times over"
+    more_light(bench, 0.5)
+    told = bench.run(drifted(calibration))
+    assert re.match(r"forward_in: the light is 0\.\d+ times what it was in frame 0 of the drift check", told[0]), told
+    more_light(bench, 1.02)
+    plant = bench._opened.simulated.light._plant
+    plant.depth_factor = plant.depth_factor * np.array([1.06, 1.0])
+    bench.clock.wait(1.0)
+    told = bench.run(drifted(calibration))
+    assert re.match(r"forward_out/[0-7] reads", told[0]), told
 
 
 def run(tmp_path: Path, *arguments: str, code: int = 0) -> None:

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from labonn.calibration import Calibration, Coefficient, Store
+from labonn.calibration.calibration import LightBefore
+from labonn.calibration.content import content
 from labonn.calibration.index import Index
 from labonn.cli import main
 from labonn.errors import CalibrationError
@@ -38,6 +40,21 @@ def test_what_comes_back_is_what_was_kept(tmp_path: Path, calibration_like: Made
     for name in ("channels", "parameters", "excluded", "conditions", "instruments", "wiring", "time", "expires", "parents", "world"):
         assert getattr(loaded, name) == getattr(kept, name), name
     np.testing.assert_array_equal(loaded.errors("bias"), np.full(3, 1e-2))
+
+
+def test_what_a_drift_check_reads_before_absorbers_is_kept_and_without_it_nothing_says_so(tmp_path: Path, calibration_like: Made) -> None:
+    plain = calibration_like()
+    assert plain.check is not None
+    light = LightBefore("taps", np.ones((2, 3)), np.zeros(3), np.full((2, 3), 0.7), np.array([0, 0, 1]))
+    store, following = Store(tmp_path), replace(plain, check=replace(plain.check, before=light))
+    loaded = store.load(store.save(following))
+    assert loaded == following
+    assert loaded.check is not None
+    assert isinstance(loaded.check.before, LightBefore)
+    assert loaded.check.before.detector == "taps"
+    np.testing.assert_array_equal(loaded.check.before.steep, light.steep)
+    assert b"before" in content(following)[0]
+    assert b"before" not in content(plain)[0], "so that the id of one that was kept earlier is what it was"
 
 
 def test_a_file_is_read_by_numpy_and_json_alone_and_named_by_the_hash_of_its_content(tmp_path: Path, calibration_like: Made) -> None:

@@ -56,7 +56,7 @@ def test_on_an_ideal_bench_every_image_is_read_as_by_the_twin(convolve: Train) -
     assert result["measured_accuracy"] == result["twin_accuracy"] > 0.9
     assert result["images_read_otherwise"] == 0
     assert max(result["activation_rms_error"]) < 2e-3
-    assert min(result["gradient_cosine"]) > 0.999
+    assert min(result["gradient_cosine"] + result["gradient_cosine_twin_errors"]) > 0.999
     assert result["patches"] == 60 * (10 * 10 + 1)
     assert result["shots_for_them"] < result["patches"]
     assert "120 test" not in result["data"]

@@ -38,6 +38,14 @@ def test_the_first_epoch_and_the_end_have_a_line_with_all_numbers(moment: list[f
     assert last == "train: epoch 2, step 20/20, loss 0.05, accuracy 90.0 %, 640 shots/s, took 0:02"
 
 
+def test_what_needs_no_light_tells_no_shots(moment: list[float]) -> None:
+    out = io.StringIO()
+    with Progress(1, stream=out, title="twin") as progress:
+        moment[0] += 2
+        progress.update(1, 0, loss=0.5, accuracy=0.5, epoch=1)
+    assert out.getvalue().splitlines()[-1] == "twin: epoch 1, step 1/1, loss 0.5, accuracy 50.0 %, took 0:02"
+
+
 def test_a_line_tells_about_how_much_time_is_left(moment: list[float]) -> None:
     assert lines(moment, 100, 1.0, 10)[1] == "train: epoch 2, step 20/100, loss 0.05, accuracy 10.0 %, 61 shots/s, about 1:19 left"
 

@@ -147,6 +147,15 @@ def test_a_run_without_a_record_is_listed_and_says_that_it_has_none(folder: Path
     assert f"there is no {FILE} in this folder" in ask(url, f"/api/runs/{folder.name}").json["error"]
 
 
+def test_a_job_without_a_bench_has_its_title_in_the_list_and_is_no_fault(folder: Path, url: str) -> None:
+    (folder / FILE).unlink()
+    (folder / "settings.json").write_text('{"procedure": "twin", "seed": 0, "title": "ReLU (digital)", "versions": {}}')
+    (listed,) = get(url, "/api/runs")["runs"]
+    assert (listed.get("message"), listed["title"]) == (None, "ReLU (digital)")
+    told = ask(url, f"/api/runs/{folder.name}").json["error"]
+    assert told == f"ReLU (digital): it had no bench, and so has no record; `labonn report {folder}` shows what came of it"
+
+
 def test_a_record_that_somebody_locks_is_read_once_that_is_over(folder: Path, url: str) -> None:
     db = sqlite3.connect(folder / FILE, isolation_level=None)
     db.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from labonn.reproduce import Choices
 from labonn.sweeps import Task
 from procedures.papers import ptonn, ptonn_fig4a
 from procedures.papers.ptonn_work import trained_and_shaken
+from procedures.perturb_chip import another_chip
 
 
 def test_noise_has_its_strength_and_leaves_the_others_alone() -> None:
@@ -43,6 +46,23 @@ def test_without_noise_all_draws_are_alike_and_with_it_they_are_not(tmp_path: Pa
     assert done.result["moved_back"][0] == 0 < done.result["moved_back"][1], "half a radian is more than currents reach"
     assert "were beyond what the instruments reach" in (done.folder / "events.log").read_text()
     assert (done.folder / "noise.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        (0, None, "the start was trained with --seed 0, this run is without --seed: another simulated chip"),
+        (None, 2, "the start was trained without --seed, this run is with --seed 2: another simulated chip"),
+        (2, 2, ""),
+        (None, None, ""),
+    ],
+)
+def test_a_start_from_another_simulated_chip_is_told_of(tmp_path: Path, theirs: int | None, ours: int | None, told: str) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"options": {"seed": theirs}}))
+    args = Namespace(start=str(tmp_path / "weights.npz"), seed=ours, dry_run=True)
+    assert another_chip(args).startswith(told)
+    assert bool(another_chip(args)) == bool(told)
+    assert another_chip(Namespace(start="elsewhere.npz", seed=ours, dry_run=True)) == ""
 
 
 @pytest.mark.parametrize(

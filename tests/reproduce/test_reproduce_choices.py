@@ -9,6 +9,7 @@ import pytest
 
 from labonn.errors import ProcedureError
 from labonn.reproduce import Choices
+from labonn.sweeps import places
 
 
 def data_set(folder: Path, content: bytes = b"0") -> Path:
@@ -34,6 +35,14 @@ def test_a_set_is_the_same_wherever_it_is_and_whatever_else_lies_beside_it(tmp_p
     sums = [Choices(data=str(one.parent)).images("mnist") for one in (here, there, other)]
     assert sums[0] is not None
     assert [one.sha256 == sums[0].sha256 for one in sums if one] == [True, True, False]
+
+
+def test_a_set_is_read_once_however_many_experiments_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(places, "sha256", lambda folder: read.append(folder) or "0")
+    data_set(tmp_path / "mnist")
+    assert {Choices(data=str(tmp_path)).images("mnist") for _ in range(3)} == {Choices(data=str(tmp_path)).images("mnist")}
+    assert len(read) == 1
 
 
 def test_the_folder_of_mnist_itself_will_do(tmp_path: Path) -> None:

@@ -109,6 +109,31 @@ def test_a_table_that_cannot_be_made_takes_no_other_along(mine: Mine, done: Done
     assert "problem: its table" in told(capsys, broken, fine, code=2)
 
 
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ('[("a", 97.3)]', "its table cannot be made: rows(choices, found) gives ('a', 97.3); wanted are labonn.reproduce.Row"),
+        ("97.3", "its table cannot be made: rows(choices, found) gives 97.3; wanted are labonn.reproduce.Row"),
+        ('[Row("accuracy", 97.3)]', "its table cannot be made: "),
+    ],
+)
+def test_rows_that_are_none_are_a_problem_of_their_experiment(returned: str, message: str, mine: Mine, done: Done, asked: Asked) -> None:
+    broken = mine("broken", ("    return [\n        Row(f", f"    return {returned}\n    return [\n        Row(f"))
+    found = asked(broken, mine("fine"), code=2)["experiments"]
+    assert len(found["fine"]["rows"]) == 3
+    assert found["broken"]["problems"][0].startswith(message)
+
+
+def test_cases_without_names_are_refused(mine: Mine, done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", mine("mine", ("    return {\n", "    return [1]\n    return {\n"))]) == 2
+    assert "the experiment mine: cases(choices) gives [1]; wanted is case -> jobs" in capsys.readouterr().err
+
+
+def test_a_note_may_be_one_text(mine: Mine, done: Done, asked: Asked) -> None:
+    found = asked(mine("mine", ('["All of this is <made up> & known."]', '"All of this is known."')))
+    assert found["experiments"]["mine"]["notes"] == ["All of this is known."]
+
+
 def test_a_figure_that_is_not_made_any_more_does_not_stay(mine: Mine, done: Done) -> None:
     assert main(["reproduce", mine(), "--quiet"]) == 0
     name = mine("mine", ("drawn = new_figure(look, 0.4)", "return None"))
@@ -132,6 +157,22 @@ def test_a_plan_runs_nothing_and_knows_what_is_finished(capsys: pytest.CaptureFi
     assert "mean 98.5" in out
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("guo-fig3e", "what it shows is computed at once"), ("guo-fig4b-kmnist", "KMNIST is not in data: `labonn data fetch kmnist`")],
+)
+def test_an_experiment_without_jobs_has_a_plan_that_says_why(name: str, why: str, capsys: pytest.CaptureFixture[str], done: Done) -> None:
+    out = told(capsys, name, "--plan")
+    assert f"no jobs: {why}\n" in out
+    assert "0 jobs, 0 finished in reproduced. Nothing was run." in out
+
+
+def test_a_quick_look_at_other_settings_leaves_the_quick_table(mine: Mine, done: Done, asked: Asked) -> None:
+    name = mine()
+    folders = [asked(name, "--quick", *more)["experiments"]["mine"]["folder"] for more in ([], ["--set", "scale=1.001"])]
+    assert folders == ["reproduced/mine-quick", "reproduced/mine-other"]
+
+
 def test_the_list_has_every_experiment_with_its_time(capsys: pytest.CaptureFixture[str], done: Done, asked: Asked) -> None:
     names = [one.name for one in experiments(["all"])]
     found = asked()
@@ -151,13 +192,17 @@ def test_without_mnist_the_list_says_what_to_fetch(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["no-such-thing"], "no experiment is called 'no-such-thing'; "),
+        (["no-such-thing"], "no experiment is called 'no-such-thing'; `labonn reproduce` lists all"),
         (["guo-fig33"], "did you mean 'guo-fig3"),
         (["./none.py"], "none.py: no such file; an experiment is a Python file or one of `labonn reproduce`"),
         (["./data/"], "data: is a folder; an experiment"),
         (["guo-fig3", "--set", "epochs"], "--set epochs: NAME=VALUE is wanted, as epochs=10"),
         (["guo-fig3", "--set", "epoch=2", "--quick"], "--set epoch=2: no such setting; did you mean epochs?"),
         (["guo-fig3", "--seeds", "0"], "--seeds 0: at least 1"),
+        (["--seeds", "0"], "--seeds 0: at least 1"),
+        (["--set", "epochs=2", "guo-fig3"], "--set guo-fig3: NAME=VALUE is wanted, as epochs=10; names of experiments stand before --set"),
+        (["guo-fig3", "epochs=2"], "settings are given as --set epochs=2"),
+        (["guo-fig3", "--quick", "--plan", "--workers", "0"], "--workers 0: at least 1"),
         (["guo-fig3", "--data", "nowhere"], "--data nowhere: no such folder; `labonn data fetch mnist`"),
         (["--report"], "reproduced: no experiment has a table there; `labonn reproduce all --quick --report`"),
     ],

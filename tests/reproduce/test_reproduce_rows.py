@@ -95,7 +95,7 @@ def test_rows_of_the_same_origin_share_a_line() -> None:
 
 
 def test_the_same_remark_is_made_once() -> None:
-    assert lines(row(remark="by half"), row(), row(remark="by half"))[-1] == "accuracy, accuracy: by half"
+    assert lines(row(remark="by half"), row(), row(remark="by half"))[-1] == "accuracy; accuracy: by half"
     assert lines(row(remark="by half"), row(remark="by half"))[-1] == "by half"
 
 

@@ -13,16 +13,16 @@ import numpy as np
 
 from labonn.bench import Plan
 from labonn.calibration.absorbers.fitting import CellFit, TapPoints
-from labonn.calibration.absorbers.model import responses
-from labonn.calibration.absorbers.sweep import BEHIND, CellSweep
-from labonn.calibration.calibration import DriftCheck
+from labonn.calibration.absorbers.model import responses, slope
+from labonn.calibration.absorbers.sweep import BEFORE, BEHIND, CellSweep
+from labonn.calibration.calibration import DriftCheck, LightBefore
 from labonn.calibration.validity import SEEN
 from labonn.channels import Floats
 from labonn.shots import Ints
 
 CHECKED, REPEATS = 3, 64  # fields for each cell, and shots of each
 DARK = 0.005  # of what a saturation field gives: by so much detectors' offsets drift in hours
-PART = 0.03  # of a reading: that much may the light's changes do to it
+PART = 0.03  # of a reading: that much may its detector's phase drift do to it
 CLEAR = 10.0  # field before the first cell, which hardly absorbs it, so that further ones get light
 TELLING = 0.5  # of the largest change of light with the optical depth
 
@@ -60,8 +60,17 @@ def drift_check(sweep: CellSweep, fields: Floats, rows: Ints, points: TapPoints,
     patterns, which = np.unique(weights.reshape(len(nets), -1), axis=0, return_inverse=True)
     lit = replace(sweep, repeats=REPEATS, currents=amplifier.current(np.array(wanted)), held={**sweep.held, "weights1": patterns})
     table = lit.table(np.full(len(nets), fields.max()), np.arange(len(nets)), {"ovens": ovens}, {"weights1": which.ravel()})
-    seen = (yield table)[BEHIND].astype(np.float64).reshape(len(nets), REPEATS, -1)
-    return _check(seen, np.repeat(np.arange(cells), CHECKED)[:, None] == points.cell, found, table, sweep.dwell_s)
+    readings = yield table
+    light, seen = (readings[port].astype(np.float64).reshape(len(nets), REPEATS, -1) for port in (BEFORE, BEHIND))
+    meant = np.repeat(np.arange(cells), CHECKED)[:, None] == points.cell
+    return replace(_check(seen, meant, found, table, sweep.dwell_s), before=_before(light.mean(axis=1), found))
+
+
+def _before(light: Floats, found: CellFit) -> LightBefore:
+    """Where a cell begins to be clear a reading behind it follows the light many times over, which is not the cell's doing."""
+    dark, kind = np.where(found.taken, found.taps.parameters[:, 3], 0.0), found.kind
+    steep = slope(kind.cell, found.taps.parameters, light.T, kind.leaky, kind.gaussian).T
+    return LightBefore(BEFORE, light, dark, np.where(found.taken, steep * (light - dark), 0.0), found.cells)
 
 
 def _field(points: TapPoints, found: CellFit, h: int, some: Any) -> float:
@@ -78,4 +87,5 @@ def _check(seen: Floats, meant: Any, found: CellFit, table: Any, dwell_s: float)
     sigma = np.hypot(sigma, PART / SEEN * np.abs(expected))  # a tolerance of a channel would be one for all of its frames
     tolerance = np.where(found.taken, DARK * np.abs(found.taps.parameters[:, 1]), np.inf)
     banks = {port: np.asarray(bank) for port, bank in table.banks.items()}
-    return DriftCheck(banks, dict(table.orders), dwell_s, REPEATS, BEHIND, "V", expected, np.where(meant, sigma, np.inf), tolerance)
+    sigma = np.where(meant, sigma, np.inf)
+    return DriftCheck(banks, dict(table.orders), dwell_s, REPEATS, BEHIND, "V", expected, sigma, tolerance, free_scale=False)

@@ -28,7 +28,8 @@ export class Row {
     this.#say("took", duration(run.took_s), () => duration(run.took_s));
     this.#say("began", when(run.started), () => when(run.started));
     this.#say("how", run.dry_run, () => kind(run.dry_run));
-    this.told.textContent = run.message ?? run.problem ?? "";
+    this.told.textContent = run.message ?? run.problem ?? run.title ?? "";
+    this.told.classList.toggle("calm", !run.message && !run.problem);
   }
 
   #say(cell, key, draw) {

@@ -96,6 +96,7 @@ class Run {
     } catch (problem) {
       if (problem.name === "AbortError") return;
       this.#say(problem.message);
+      if (!this.#panels.size) this.place.replaceChildren();
       if (problem.status === undefined) console.error(problem);
       this.#timer = setTimeout(() => this.#about(), ABOUT_MS);
     }

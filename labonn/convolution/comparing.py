@@ -34,7 +34,7 @@ class Compared:
     exact: list[Floats]
 
     def numbers(self) -> dict[str, Any]:
-        """Relative rms errors and cosines, one a stage: of the gradient against that of the same output errors and activations, which is how
+        """Relative rms errors and cosines, one a stage: of the gradient against that of the same errors and activations, which is how
         well light multiplies; and against the twin's own, whose output errors differ, near an optimum by as much as they are large."""
         parts = self.gradient.parts
         return {

@@ -51,7 +51,7 @@ def test_the_figure_shows_curves_inputs_transmission_and_derivatives(tmp_path: P
     found = {kind: [trained(tmp_path / f"{kind}{i}", 0.97, np.linspace(-2, 2, 50)) for i in range(2)] for kind in guo_fig3.KINDS}
     figure = guo_fig3.figure(QUICK, found, Look())
     curves = figure.axes[0]
-    assert curves.get_legend_handles_labels()[1] == list(guo_fig3.KINDS.values())
+    assert curves.get_legend_handles_labels()[1] == ["optical", "true"]
     assert curves.lines[0].get_ydata() == pytest.approx([91, 92, 93])
     assert [axes.get_title() for axes in figure.axes[1:3]] == ["transmission g(z)", "its derivative"]
     assert figure.axes[4].get_legend_handles_labels()[1] == ["exact derivative", "probe", "probe × 2.20"]

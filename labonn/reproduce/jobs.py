@@ -19,7 +19,7 @@ def twin_job(title: str, images: Images, seed: int, *, cost: float = 1.0, **sett
     Args:
         settings: labonn.reproduce.work.twin.
     """
-    return Job(TWIN, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
+    return own_job(TWIN, title, seed, images=images, cost=cost, **settings)
 
 
 def run_job(
@@ -31,18 +31,12 @@ def run_job(
         steps: (procedure, options as labonn.run takes them). DATA, CALIBRATIONS and WEIGHTS in them are replaced by paths; dry_run and
             the seed are given to all. images: that DATA stands for. more: `bench`: text of a bench file, for all steps.
     """
-    settings = {"steps": [[name, dict(options)] for name, options in steps], **more}
-    if images is None:
-        return Job(RUN, settings, seed, {}, title, cost)
-    return Job(RUN, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
+    return own_job(RUN, title, seed, images=images, cost=cost, steps=[[name, dict(options)] for name, options in steps], **more)
 
 
 def own_job(work: str, title: str, seed: int, *, images: Images | None = None, cost: float = 1.0, **settings: Any) -> Job:
     """Work of an experiment's own: "module:function", called with a Task; the data's folder is at places["data"] of its job."""
     if images is None:
         return Job(work, settings, seed, {}, title, cost)
-    return Job(work, {"data": _named(images), **settings}, seed, {"data": images.folder}, title, cost)
-
-
-def _named(images: Images) -> dict[str, str]:
-    return {"name": images.name, "sha256": images.sha256}
+    named = {"name": images.name, "sha256": images.sha256}
+    return Job(work, {"data": named, **settings}, seed, {"data": images.folder}, title, cost)

@@ -82,7 +82,7 @@ def _parameters(kind: str, count: int, software: bool, ports: _Ports, watts: boo
         return ports.dac(name, count, what, f'0 {unit}"\nupper = "{upper}', 16384, extra)
     chains = next(n for n in range(-(-count // CHAIN), count + 1) if count % n == 0)
     links = ", ".join(f'"serial:///dev/ttyUSB{i}?baud=115200"' for i in range(chains))
-    mode, most = ("current", 'compliance_v = 10.0\n') if kind == "pt" else ("voltage", "")
+    mode, most = ("current", "compliance_v = 10.0\n") if kind == "pt" else ("voltage", "")
     return (
         f'\n[ports.{name}]  # {what}: {chains} chains of {count // chains} channels\ndriver = "qontrol"\nlink = [{links}]\n'
         f'mode = "{mode}"\nchannels = {count // chains}\n{most}upper = "{upper}"\n'

@@ -12,9 +12,9 @@ from procedures.papers import guo_cnn, guo_cnn_told
 from procedures.papers.guo_light import light_cases, light_notes, light_rows
 
 SOURCE = f"{guo_cnn.SOURCE}, MNIST"
-EPOCHS = (("sa", 40), ("relu", 20), ("relu-mse", 20), ("tanh", 20), ("sigmoid", 20), ("linear", 20))
+EPOCHS = (("sa", 40), ("sa-small", 40), ("relu", 20), ("relu-mse", 20), ("tanh", 20), ("sigmoid", 20), ("linear", 20))
 DATA = guo_cnn.Set(
-    "mnist", "MNIST", 10, 60_000, 60_000, EPOCHS, 2, 3_000, tuple(case for case, _ in EPOCHS), single=("tanh", "sigmoid"),
+    "mnist", "MNIST", 10, 60_000, 60_000, EPOCHS, 2, 3_000, tuple(case for case, _ in EPOCHS), single=("sa-small", "tanh", "sigmoid"),
     paper=(("relu-mse", (99.5, 0.1)),),
 )  # fmt: skip
 

@@ -11,10 +11,8 @@ from labonn.sweeps import Job
 from procedures.papers import guo_cnn, guo_cnn_told
 
 SOURCE = f"{guo_cnn.SOURCE}, EMNIST"
-EPOCHS = (("sa", 10), ("relu", 10), ("tanh", 10), ("sigmoid", 10), ("linear", 10))
-DATA = guo_cnn.Set(
-    "emnist", "EMNIST", 47, 112_800, 41_298, EPOCHS, 2, 2_000, ("sa", "relu", "linear"), single=("sa", "relu", "tanh", "sigmoid")
-)
+EPOCHS = (("sa", 10), ("sa-small", 10), ("relu", 10), ("tanh", 10), ("sigmoid", 10), ("linear", 10))
+DATA = guo_cnn.Set("emnist", "EMNIST", 47, 112_800, 41_298, EPOCHS, 2, 2_000, ("sa-small", "relu", "linear"))
 
 
 def cases(choices: Choices) -> dict[str, list[Job]]:

@@ -11,8 +11,8 @@ from labonn.sweeps import Job
 from procedures.papers import guo_cnn, guo_cnn_told
 
 SOURCE = f"{guo_cnn.SOURCE}, KMNIST"
-EPOCHS = (("sa", 40), ("relu", 20), ("tanh", 20), ("sigmoid", 20), ("linear", 20))
-DATA = guo_cnn.Set("kmnist", "KMNIST", 10, 60_000, 8_000, EPOCHS, 2, 2_000, ("sa", "relu", "linear"))
+EPOCHS = (("sa", 40), ("sa-small", 40), ("relu", 20), ("tanh", 20), ("sigmoid", 20), ("linear", 20))
+DATA = guo_cnn.Set("kmnist", "KMNIST", 10, 60_000, 8_000, EPOCHS, 2, 2_000, ("sa-small", "relu", "linear"))
 
 
 def cases(choices: Choices) -> dict[str, list[Job]]:

@@ -15,6 +15,7 @@ from labonn.reproduce import Choices
 from labonn.reproduce.twins import activation, method
 from labonn.sweeps import Job
 from labonn.twin import CNN, Absorber, Method, Recipe, network
+from labonn.twin.starts import start_weights
 from procedures import calibrate_all, train_convolution, train_vapour_cell
 from procedures.papers import (
     guo_ablation,
@@ -79,6 +80,11 @@ def test_the_convolutional_networks_are_trained_as_appendix_a_says(full: Choices
     assert recipe_of(optical) == Recipe(epochs=40, method=Method(white=5.0), seed=2)
     assert network(optical.settings["network"], activation(optical.settings["activation"])) == network(CNN, Absorber(10.0))
     assert recipe_of(relu) == Recipe(epochs=20, method=Method("exact", "cross_entropy"), seed=0)
+    small = cases["sa-small"][0]
+    assert recipe_of(small) == Recipe(epochs=40, method=Method(white=5.0), start="normal", spread=[0.1, 0.1, 0.01, 0.01], seed=0)
+    net = network(CNN, Absorber(10.0))
+    drawn = net.split(start_weights(net, 0, "normal", spread=small.settings["spread"]))
+    assert [float(w.std()) for w in drawn if w is not None] == pytest.approx([0.1, 0.1, 0.01, 0.01], rel=0.05)
     assert guo_fig4b_emnist.cases(full)["sa"][0].settings["network"].endswith("-128-47")
 
 

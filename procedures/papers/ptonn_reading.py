@@ -82,6 +82,26 @@ def couplers_of(outcomes: Sequence[Outcome]) -> list[Floats]:
     return [one.arrays("weights")["best"][~optics_of(one).amplifiers] for one in outcomes]
 
 
+def spreading(one: Outcome) -> tuple[Floats, Floats]:
+    """(validation accuracies in %, mean |theta| of the couplers then) of a training's reports; empty without a record of its parameters."""
+    table = table_of(one)
+    if not table or one.run is None:
+        return np.empty(0), np.empty(0)
+    with Past(one.run) as past:
+        kept = past.ask(lambda record: record.maps("theta"), {})
+    if not len(kept.get("step", ())):
+        return np.empty(0), np.empty(0)
+    means = np.abs(kept["values"][:, ~optics_of(one).amplifiers]).mean(axis=1, dtype=np.float64)
+    return 100 * table["validation_accuracy"], np.interp(table["steps"], kept["step"], means)
+
+
+def mean_theta_at(one: Outcome, percents: float) -> float:
+    """Mean |theta| at the first report of at least so high a validation accuracy; NaN if there was none."""
+    accuracies, means = spreading(one)
+    above = np.flatnonzero(accuracies >= percents)
+    return float(means[above[0]]) if above.size else float("nan")
+
+
 def heater_watts(one: Outcome) -> Floats:
     """(P,) of the heaters at the best parameters, by the nominal curve."""
     heater = replace(optics_of(one).heater, drive="W")

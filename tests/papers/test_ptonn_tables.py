@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import labonn
 from labonn.reproduce import Choices, Row
+from labonn.sweeps import Outcome
 from procedures.papers import (
     ptonn_ablation,
     ptonn_calibrated,
@@ -22,7 +24,7 @@ from procedures.papers import (
     ptonn_power,
 )
 from procedures.papers.coupler_budget import PAPER, Columns
-from procedures.papers.ptonn_reading import course, first_above
+from procedures.papers.ptonn_reading import course, first_above, mean_theta_at, spreading, table_of
 from tests.papers.ptonn_outcomes import trained
 
 QUICK = Choices(quick=True)
@@ -96,6 +98,21 @@ def test_histogram_has_the_moments_of_all_couplers_without_amplifiers(tmp_path: 
     assert row(rows, "mean |theta|").mean == pytest.approx(0.11)
     assert row(rows, "mean theta").mean == pytest.approx(900)
     assert row(rows, "|theta| below 0.1").mean == row(rows, "at the limit of 0.2").mean == 50
+
+
+def test_theta_are_told_where_a_chip_was_as_good_as_the_papers(tmp_path: Path) -> None:
+    given = {"bench": "pt_chip", "sizes": [16, 10, 10], "train": "theta", "gradient": "spsa", "steps": 30, "report": 10, "seed": 1}
+    done = labonn.run("train_chip", dry_run=True, quiet=True, ideal=True, out=tmp_path, checkpoint=0, **given)
+    one = Outcome(done.result, done.folder, 1.0)
+    accuracies, means = spreading(one)
+    assert accuracies == pytest.approx(list(100 * table_of(one)["validation_accuracy"]))
+    couplers = ~ptonn_power.optics_of(one).amplifiers
+    last = np.load(done.folder / "weights.npz")["last"]
+    assert means[-1] == pytest.approx(np.abs(last[couplers]).mean(), rel=1e-3)
+    best = int(np.argmax(accuracies))
+    assert mean_theta_at(one, accuracies[best]) == means[best]
+    assert math.isnan(mean_theta_at(one, accuracies[best] + 0.1))
+    assert spreading(trained(tmp_path / "without a record"))[1].size == 0
 
 
 def test_noise_is_told_strength_by_strength(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def parser_of(procedure: Procedure | None) -> Parser:
     group.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="where the run's folder is made")
     resume = "go on with a training where it ended: its folder, its name in --out, or `latest`; its settings stay"
     group.add_argument("--resume", metavar="RUN", help=resume)
-    checkpoint = "steps between checkpoints (default: as often as costs 1 %% of the time; 0: none)"
+    checkpoint = "steps between checkpoints (default: as often as costs 1 %% of the time; 0: only where it ends, or is stopped)"
     group.add_argument("--checkpoint", type=count, metavar="N", help=checkpoint)
     group.add_argument("--force", action="store_true", help="(--resume) on instruments that are not as they were")
     group.add_argument("--json", action="store_true", help="the result as one JSON object on stdout, nothing else")

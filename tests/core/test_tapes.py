@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labonn.bench import Bench
-from labonn.clock import SimulatedClock
+from labonn.clock import RealClock, SimulatedClock
 from labonn.errors import ConnectError, DesyncError, LabonnError, LinkError, LinkTimeoutError
 from labonn.links import connect
 from labonn.shots import ShotTable
@@ -157,7 +157,8 @@ def test_two_tapes_of_one_dry_run_differ_in_nothing_but_the_order_of_links(bench
     assert texts[0] == texts[1]
 
 
-def test_a_bench_file_may_link_to_a_tape(bench_file: Path, tmp_path: Path) -> None:
+def test_a_bench_file_may_link_to_a_tape(bench_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RealClock, "wait", lambda clock, seconds: None)  # nobody waits for ovens
     tape = tmp_path / "run.tape"
     recorded = readings(bench_file, 2, dry_run=True, record=tape)
     text = bench_file.read_text().splitlines()
@@ -168,7 +169,6 @@ def test_a_bench_file_may_link_to_a_tape(bench_file: Path, tmp_path: Path) -> No
     path = tmp_path / "taped.toml"
     path.write_text("\n".join(line.replace("settle_s = 1800", "") for line in text))
     with Bench.open(path, replay=None) as bench:
-        bench.clock = SimulatedClock()  # nobody waits for ovens
         assert np.array_equal(bench.play(next(tables(1)))["output"], recorded[0][0]["output"])
         for table in list(tables(2))[1:]:
             bench.play(table)

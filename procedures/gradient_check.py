@@ -9,9 +9,9 @@ import numpy as np
 
 from labonn.channels import Floats
 from labonn.gradients import Method, backprop, central_differences
+from labonn.learning import Digits
 from labonn.network import Network
 from labonn.shots import Readings, ShotTable
-from labonn.training import Digits
 
 STEP = 2.0**-11  # of the SLM field, to either side: far above rounding, far below curvature
 

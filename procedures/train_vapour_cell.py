@@ -17,47 +17,31 @@ import numpy as np
 
 from labonn.absorbers import transmission
 from labonn.bench import Bench
-from labonn.calibration import Store, current
-from labonn.calibration.beliefs.belief import believed, seen_optics, show_as_believed, show_as_built
-from labonn.calibration.beliefs.checks import Beliefs, note_passed
+from labonn.calibration.beliefs.checks import Beliefs
 from labonn.calibration.validity import EXPIRED
 from labonn.channels import Floats
 from labonn.data import DataSet, load, split_validation
-from labonn.errors import CalibrationError, ProcedureError
+from labonn.errors import ProcedureError
 from labonn.figures import training_figure
 from labonn.gradients import DERIVATIVES, ERRORS, Method
 from labonn.idealising import BITS
 from labonn.keeping import Keeper
 from labonn.layers import layers_of
+from labonn.learning import STARTS, Digits, Learned, Settings
 from labonn.network import Network
 from labonn.optics import CELLS, Optics
 from labonn.optimizers import BY_NAME
 from labonn.plotting.neurons import Neurons
 from labonn.procedures import FewSteps
 from labonn.ranging import Ranges
-from labonn.response import correct_slms
 from labonn.runs import Run
 from labonn.shots import ShotTable
-from labonn.training import (
-    STARTS,
-    Digits,
-    Learned,
-    Settings,
-    Training,
-    measure_dark,
-    measure_peaks,
-    probed,
-    set_up,
-    test_best,
-    train_epoch,
-    warm_up,
-)
+from labonn.training import Training, measure_dark, measure_peaks, probed, set_up, test_best, train_epoch
 from procedures.benches import simulated, vapour_cell
 from procedures.gradient_check import check_gradients
+from procedures.vapour_beliefs import BELIEVE, believe_calibrations, recalibrate, warm_bench_up
 
 CHECKPOINT_STEPS = 20
-BELIEVE = ("measured", "nominal")
-KINDS = ("modulators", "slm_weights", "detectors", "absorbers", "ovens")  # of calibrations that a training has a use for
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -160,10 +144,10 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     digits, settings, learned = _digits(data, args.limit, run.seed), _settings(args, run.seed), Learned()
     run.keep("weights", lambda: _arrays(learned))
     ranges = Ranges(bench.ports, bench.specs, layers)
-    beliefs = _believe(bench, args, run, network) if args.calibrations is not None else None
+    beliefs = believe_calibrations(bench, args, run, network) if args.calibrations is not None else None
     if not args.optical_depth and layers.hidden:
         run.event("optical depth 0: the cells are believed to be empty; their ovens stay cool")
-    _warm_up(bench, run, network, args.believe)
+    warm_bench_up(bench, run, network, args.believe)
     training = Training.start(network, digits, settings, learned)
     bench.run(set_up(network, digits, learned.weights))
     keeper = Keeper(run, bench, {"training": training, "ranges": ranges}, CHECKPOINT_STEPS)
@@ -211,7 +195,7 @@ def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run
         while len(learned.metrics) < settings.epochs:
             if training.current is None:
                 if beliefs is not None and learned.metrics:
-                    _recalibrate(bench, training, ranges, beliefs)
+                    recalibrate(bench, training, ranges, beliefs)
                 ranges.narrow()
                 bench.run(measure_dark(training.network))
                 ranges.restore()
@@ -221,61 +205,6 @@ def _train(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper, run
                 run.event(f"epoch {len(learned.metrics)}: readings saturated at the widest range: {ranges.lost}")
                 ranges.lost.clear()
     keeper.end(learned.steps)
-
-
-def _believe(bench: Bench, args: argparse.Namespace, run: Run, network: Network) -> Beliefs:
-    """Calibrations that hold, of the kinds that a training has a use for; the SLMs show fields as these say.
-
-    A run that goes on believes what it did: its checkpoint names them, and the light is compared by a probe.
-    """
-    beliefs = Beliefs(bench, Store(args.calibrations), args, run)
-    checkpoint = run.orders.checkpoint if run.orders is not None else None
-    if checkpoint is None:
-        beliefs.take(current(beliefs.store, bench, args.expired, kinds=KINDS))
-        if not beliefs.found:
-            count, name = len(beliefs.store.ids()), bench.file.name
-            told = f"none of its {count} calibrations is of this bench ({name}) and of a kind that this training believes"
-            raise CalibrationError(f"--calibrations {args.calibrations}: {told}; labonn run calibrate_all --bench FILE makes them")
-        note_passed(run, beliefs.found)
-    else:
-        kept = map(beliefs.store.load, checkpoint.about.get("calibrations", {}).values())
-        beliefs.take({(one.port, one.kind): one for one in kept})
-    network.optics = seen_optics(beliefs.found, network.optics, args.cell, run.event)
-    network.belief = believed(beliefs.found, bench.specs, network.layers, network.optics, network.depth, run.event)
-    for one in beliefs.found.values():
-        run.event(f"believes {one.title}, valid until {one.expires or 'it drifts'}")
-    show_as_believed(bench, network.belief)
-    return beliefs
-
-
-def _warm_up(bench: Bench, run: Run, network: Network, believe: str) -> None:
-    """The ovens to their temperature; before that, what SLMs show that no calibration is believed of."""
-    known = set() if network.belief is None else set(network.belief.macropixels)
-    measure = believe == "measured" and not known.issuperset(network.layers.weights())
-    ranges = Ranges(bench.ports, bench.specs, network.layers)
-    found: dict[str, Floats] = bench.run(warm_up(network, measure, ranges.fit))
-    ranges.forget()
-    responses = {port: one for port, one in found.items() if port not in known}
-    if not measure:
-        run.event("SLMs are believed to show fields as " + ("their calibrations say" if known else "they were built to"))
-        return
-    corrected = _correct_slms(bench, responses)
-    run.event(f"SLM responses measured; largest correction of a field: {', '.join(f'{port} {off:.3g}' for port, off in corrected.items())}")
-
-
-def _recalibrate(bench: Bench, training: Training, ranges: Ranges, beliefs: Beliefs) -> None:
-    """Between epochs: drift checks; what has drifted is measured again and believed, and the bench set for the training again."""
-    network = training.network
-    assert network.belief is not None
-    ranges.widest()
-    show_as_built(bench, network.belief)
-    off = beliefs.checked()
-    if off:
-        beliefs.measure_again(off)
-        network.belief = believed(beliefs.found, bench.specs, network.layers, network.optics, network.depth, lambda _: None)
-    show_as_believed(bench, network.belief)
-    bench.run(set_up(network, training.digits, training.learned.weights))
-    ranges.restore()
 
 
 def _set_again(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper) -> None:
@@ -291,10 +220,6 @@ def _set_again(bench: Bench, training: Training, ranges: Ranges, keeper: Keeper)
 
 def _absorbed(cell: str, depth: float, z: Floats) -> Floats:
     return z * transmission(cell, z, depth)
-
-
-def _correct_slms(bench: Bench, responses: dict[str, Any]) -> dict[str, float]:
-    return correct_slms(bench.ports, bench.specs, responses)
 
 
 def _settings(args: argparse.Namespace, seed: int) -> Settings:

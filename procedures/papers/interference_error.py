@@ -12,13 +12,14 @@ from labonn.channels import Floats
 from labonn.data import load
 from labonn.gradients import Method, backprop, chop
 from labonn.gradients.optical import optical_error_table
+from labonn.learning import Digits
 from labonn.network import Network
 from labonn.ranging import Ranges
 from labonn.runs import Run
 from labonn.shots import Ints, ShotTable
 from labonn.sweeps import Task
 from labonn.targets import measure_targets
-from labonn.training import Digits, measure_dark, measure_peaks, set_up
+from labonn.training import measure_dark, measure_peaks, set_up
 from labonn.twin import Absorber, Pictures, Recipe, train
 from labonn.twin import network as network_of
 from procedures.papers.dry_bench import dry_bench, warm_network

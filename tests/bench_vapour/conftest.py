@@ -16,11 +16,12 @@ from labonn.bench import Bench
 from labonn.cli.run import one_blas_thread
 from labonn.gradients import Method, Step, backprop
 from labonn.layers import layers_of
+from labonn.learning import Digits
 from labonn.network import Network
 from labonn.optics import Optics
-from labonn.training import Digits, measure_dark, set_up, warm_up
+from labonn.response import correct_slms
+from labonn.training import measure_dark, set_up, warm_up
 from procedures.benches import vapour_cell
-from procedures.train_vapour_cell import _correct_slms
 
 Array = NDArray[Any]
 Edit = Callable[[str], str]
@@ -134,14 +135,12 @@ def bench_of(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 def rig_of(bench_of: Callable[..., Bench]) -> Callable[..., Rig]:
     """A warmed-up bench with 40 random images and random weights, of standard deviation 2/sqrt(inputs)."""
 
-    def make(
-        sizes: Sequence[int] = SMALL, cell: str = "eq4", depth: float = 4.0, images: int = 40, dark: bool = False, **how: Any
-    ) -> Rig:
+    def make(sizes: Sequence[int] = SMALL, cell: str = "eq4", depth: float = 4.0, images: int = 40, dark: bool = False, **how: Any) -> Rig:
         bench = bench_of(sizes, cell, **how)
         layers = layers_of(bench.ports, bench.specs, bench.file.name)
         network = Network(layers, Optics.of(bench.file), bench.specs, depth, 1e-5, shown=[bench.ports[p].shown for p in layers.weights()])
         responses = bench.run(warm_up(network))
-        _correct_slms(bench, responses)
+        correct_slms(bench.ports, bench.specs, responses)
         rng = np.random.default_rng(17)
         pictures = rng.integers(0, 256, (images, sizes[0])).astype(np.uint8)
         labels, third = np.arange(images) % sizes[-1], images // 4

@@ -30,10 +30,11 @@ from large_runs import copied, large_run
 
 from labonn.bench import Bench
 from labonn.data import load
+from labonn.learning import Digits, Learned
 from labonn.record import open_record
 from labonn.record.recorder import Recorder
 from labonn.record.schema import CHECKPOINT_PAGES
-from labonn.training import Digits, Learned, train_epoch
+from labonn.training import train_epoch
 from procedures.benches import vapour_cell
 
 MOST_MB = 300

@@ -22,10 +22,11 @@ from labonn.bench import Bench
 from labonn.data import load
 from labonn.gradients import backprop
 from labonn.layers import layers_of
+from labonn.learning import Digits, Learned, Settings
 from labonn.network import Network
 from labonn.optics import Optics
 from labonn.ranging import Ranges
-from labonn.training import Digits, Learned, Settings, Training, measure_dark, set_up, train_epoch, warm_up
+from labonn.training import Training, measure_dark, set_up, train_epoch, warm_up
 from procedures.benches import vapour_cell
 
 Array = NDArray[Any]

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from labonn.bench import Bench
 from labonn.data import load
 from labonn.guardian.client import RemoteBench
-from labonn.training import Digits
+from labonn.learning import Digits
 from procedures.benches import vapour_cell
 
 sys.path.insert(0, str(Path(__file__).parent))

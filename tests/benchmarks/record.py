@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 
 from labonn.bench import Bench
 from labonn.data import load
+from labonn.learning import Digits, Learned
 from labonn.record import open_record
 from labonn.record.recorder import Recorder
-from labonn.training import Digits, Learned, train_epoch
+from labonn.training import train_epoch
 from procedures.benches import vapour_cell
 
 

@@ -14,20 +14,11 @@ from labonn.channels import ChannelSpec, NumberedNames
 from labonn.errors import ProcedureError
 from labonn.gradients import Method, chop
 from labonn.layers import Layers
+from labonn.learning import Digits, Learned, Settings
 from labonn.network import HEADROOM, Network
 from labonn.optics import Optics
 from labonn.shots import ShotTable, rows_of
-from labonn.training import (
-    Digits,
-    Learned,
-    Settings,
-    Training,
-    accuracy,
-    initial_weights,
-    measure_dark,
-    set_up,
-    train_epoch,
-)
+from labonn.training import Training, accuracy, initial_weights, measure_dark, set_up, train_epoch
 from labonn.training import test_best as measure_best
 
 Array = NDArray[Any]

@@ -16,12 +16,13 @@ from labonn.chips import ChipOptics
 from labonn.devices import Actuator, Detector
 from labonn.gradients import Method, OnChip, Slots
 from labonn.layers import layers_of
+from labonn.learning import Digits, Learned, Settings
 from labonn.network import Network
 from labonn.optics import Optics
 from labonn.ranging import Ranges
 from labonn.runs import Run
 from labonn.shots import ShotTable, outer
-from labonn.training import Digits, Learned, Settings, Training, measure_dark, set_up, test_best, train_epoch, warm_up
+from labonn.training import Training, measure_dark, set_up, test_best, train_epoch, warm_up
 
 IMAGES, BATCH = 16, 4
 DWELL_S = 2e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -68,6 +68,23 @@ def load(source: str | Path) -> DataSet:
         DataError: no such folder, files missing, several sets in one folder, or a file that is not what its name says.
     """
     return _load_mini() if str(source) == MINI else _load_folder(Path(source).expanduser())
+
+
+def picked(data: DataSet, pixels: int) -> DataSet:
+    """The set with images of so many pixels: every n-th of each row and column, from the middle of the first n x n pixels on.
+
+    Raises:
+        DataError: the image cannot be cut into that many equal square blocks.
+    """
+    every = round((data.rows * data.cols / pixels) ** 0.5)
+    rows, cols = (np.arange(every // 2, size, max(every, 1)) for size in (data.rows, data.cols))
+    if every < 1 or data.rows % every or data.cols % every or len(rows) * len(cols) != pixels:
+        raise DataError(f"images of {data.rows} x {data.cols} pixels do not have {pixels} pixels that are equally far apart")
+    if every == 1:
+        return data
+    index = (rows[:, None] * data.cols + cols).ravel()
+    parts = {name: np.ascontiguousarray(getattr(data, name)[:, index]) for name in ("train_images", "test_images")}
+    return replace(data, **parts, name=f"{data.name}, every {every}th pixel", rows=len(rows), cols=len(cols))
 
 
 def split_validation(data: DataSet, seed: int = 0) -> tuple[Sample, Sample]:

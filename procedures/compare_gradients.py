@@ -18,7 +18,6 @@ from labonn.chip_compare import Compared, compare, compared_figure
 from labonn.chip_methods import METHODS
 from labonn.chip_training import ChipTraining
 from labonn.chips import ChipOptics
-from labonn.data import load
 from labonn.errors import ProcedureError
 from labonn.procedures import FewSteps
 from labonn.runs import Run
@@ -78,7 +77,8 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
 
 def _started(bench: Bench, args: argparse.Namespace, run: Run) -> tuple[ChipTraining, Floats]:
     """A training that is ready, and the parameters to compare at."""
-    data, optics = load(args.data), ChipOptics.of(bench.file)
+    optics = ChipOptics.of(bench.file)
+    data = train_chip.data_of(args, optics)
     training = train_chip.ready(bench, args, run, data, optics)
     for _ in range(args.first):
         bench.run(training.step())

@@ -16,7 +16,6 @@ import numpy as np
 from labonn.bench import Bench
 from labonn.chip_noise import Shaken, shake, shaken_figure
 from labonn.chips import ChipOptics
-from labonn.data import load
 from labonn.errors import ProcedureError
 from labonn.procedures import FewSteps
 from labonn.runs import Run
@@ -71,7 +70,8 @@ def another_chip(args: argparse.Namespace) -> str:
 
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Show the images on the open bench; accuracies and a figure go to the run's folder."""
-    data, optics = load(args.data), ChipOptics.of(bench.file)
+    optics = ChipOptics.of(bench.file)
+    data = train_chip.data_of(args, optics)
     training = train_chip.ready(bench, args, run, data, optics)
     objective, pictures, theta = training.objective, training.pictures, training.grown.theta
     spec = bench.specs[optics.port]

@@ -27,7 +27,7 @@ from labonn.chip_start import start_from
 from labonn.chip_training import TRAINED, ChipSettings, ChipTraining, Grown, Pictures
 from labonn.chip_watching import layouts_of, maps_of, step_metrics
 from labonn.chips import ACTIVATIONS, COUPLERS, READOUTS, ChipOptics
-from labonn.data import DataSet, load
+from labonn.data import DataSet, load, picked
 from labonn.errors import ProcedureError
 from labonn.gradients import OnChip, Slots
 from labonn.keeping import Keeper
@@ -44,6 +44,7 @@ REACH = 0.2  # rad, of PT couplers (the paper's |theta| <= 0.2)
 PROBE = {"pt": 0.05, "rotation": 0.5, "mzi": 0.5}  # rad, by which parameters are moved to see whether they do anything
 
 CHECKPOINT_STEPS = 5
+SUBSAMPLES = ("mean", "pick")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +72,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--calibrations", type=Path, metavar="DIR", help=curves)
     add("--expired", choices=EXPIRED, default="refuse", help="what to do with calibrations that have expired (default %(default)s)")
     add("--limit", type=int, metavar="N", help="train on the first N images only")
+    pixels = "images have more pixels than the chip inputs: means over blocks of pixels, or one pixel of each block"
+    add("--subsample", choices=SUBSAMPLES, default="mean", help=f"{pixels} (default %(default)s)")
     add("--dwell", type=float, default=1e-6, metavar="S", help="seconds a shot (default %(default)s)")
     add("--settle", type=int, metavar="N", help="shots at the start of every setting that are thrown away (default: what the lag needs)")
     own = "of the procedure's own benches"
@@ -107,9 +110,10 @@ def check(args: argparse.Namespace) -> None:
             raise ProcedureError(f"--{name.replace('_', '-')} {value}: more than 0 is wanted")
     if args.simulate and args.bench is not None:
         raise ProcedureError("--simulate is for the procedure's own benches; write the settings into the bench file")
-    data = load(args.data)
+    load(args.data)
     if args.bench is None:
         optics = ChipOptics.of(parse(bench_file(args), "bench.toml"))
+        data = data_of(args, optics)
         pooled(data.train_images[:1], data.rows, data.cols, optics.design.sizes[0])
     if args.start not in ("random", "believed") and not Path(args.start).is_file():
         raise ProcedureError(f"--start {args.start}: random, believed, or an .npz file; there is no such file")
@@ -128,7 +132,8 @@ def few_steps(args: argparse.Namespace) -> FewSteps:
 
 def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
     """Train on the open bench; parameters, metrics and a figure go to the run's folder."""
-    data, optics = load(args.data), ChipOptics.of(bench.file)
+    optics = ChipOptics.of(bench.file)
+    data = data_of(args, optics)
     training = ready(bench, args, run, data, optics)
     settings, dark = training.settings, {port: volts.copy() for port, volts in training.objective.dark.items()}
     keeper = Keeper(run, bench, {"training": training}, CHECKPOINT_STEPS)
@@ -141,6 +146,12 @@ def main(bench: Bench, args: argparse.Namespace, run: Run) -> dict[str, Any]:
         _set_again(bench, training, dark, keeper)
     _train(bench, training, keeper, run)
     return _result(bench, training, data, args, run)
+
+
+def data_of(args: argparse.Namespace, optics: ChipOptics) -> DataSet:
+    """The images of `--data`, as `--subsample` wants them."""
+    data = load(args.data)
+    return picked(data, optics.design.sizes[0]) if args.subsample == "pick" else data
 
 
 def ready(bench: Bench, args: argparse.Namespace, run: Run, data: DataSet, optics: ChipOptics) -> ChipTraining:

@@ -16,7 +16,8 @@ class Row:
     """One quantity.
 
     Attributes:
-        what: it is. ours: one number a seed. unit: of both. paper, paper_sd: the paper's; None: it has none.
+        what: it is. ours: one number a seed; NaN, or None, as which results keep it: it is none. unit: of both.
+        paper, paper_sd: the paper's; None: it has none.
         by: how ours came about, as "drivers, ideal bench" or "twin". data: data set and split; empty for what has no chance in it.
         evaluations: hardware settings or shots of a run, on average; None: no hardware, simulated or not.
         aim: what is to be reached at least, by a higher authority than the paper. remark: what has to be said about it.
@@ -24,7 +25,7 @@ class Row:
     """
 
     what: str
-    ours: Sequence[float]
+    ours: Sequence[float | None]
     unit: str = "%"
     paper: float | None = None
     paper_sd: float | None = None
@@ -36,19 +37,24 @@ class Row:
     higher: bool | None = True
 
     @property
+    def numbers(self) -> list[float]:
+        """Ours, without those that are no numbers."""
+        return [number for number in self.ours if number is not None and math.isfinite(number)]
+
+    @property
     def lost(self) -> int:
         """How many of ours are no numbers."""
-        return sum(not math.isfinite(number) for number in self.ours)
+        return len(self.ours) - len(self.numbers)
 
     @property
     def mean(self) -> float:
         """Of ours; NaN without any, and where one of them is no number."""
-        return statistics.fmean(self.ours) if self.ours and not self.lost else math.nan
+        return statistics.fmean(self.numbers) if self.ours and not self.lost else math.nan
 
     @property
     def sd(self) -> float | None:
         """Standard deviation over seeds; None for fewer than two, and where one of them is no number."""
-        return statistics.stdev(self.ours) if len(self.ours) > 1 and not self.lost else None
+        return statistics.stdev(self.numbers) if len(self.ours) > 1 and not self.lost else None
 
     @property
     def difference(self) -> float | None:
@@ -57,8 +63,12 @@ class Row:
 
     @property
     def allowed(self) -> float:
-        """How far ours may be from the paper's: both standard deviations and half the paper's last digit, as squares."""
-        return math.hypot(self.paper_sd or 0.0, self.sd or 0.0, 0.0 if self.paper is None else half_a_digit(self.paper))
+        """How far ours may be from the paper's: both standard deviations and half the paper's last digit, as squares.
+
+        Where the paper has no standard deviation, as of a single run, it is taken to be as large as ours.
+        """
+        ours = self.sd or 0.0
+        return math.hypot(ours if self.paper_sd is None else self.paper_sd, ours, 0.0 if self.paper is None else half_a_digit(self.paper))
 
     @property
     def verdict(self) -> str:

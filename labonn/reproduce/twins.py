@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labonn.data import load
+from labonn.data import load, picked
 from labonn.errors import ProcedureError
 from labonn.runs import Run
 from labonn.sweeps import Task
@@ -14,7 +14,7 @@ from labonn.twin.layers import Layer
 from labonn.twin.pictures import Part
 
 METHOD = ("loss", "error", "white")
-OTHERS = ("data", "network", "activation", "pool", "derivative", "imperfections", "limit")
+OTHERS = ("data", "network", "activation", "pool", "derivative", "imperfections", "limit", "pixels")
 DIGITAL: dict[str, type[Layer]] = {"relu": Relu, "tanh": Tanh, "sigmoid": Sigmoid}
 POOLS: dict[str | None, Layer | None] = {None: None, "mean": MeanPool(), "max": MaxPool()}
 
@@ -23,7 +23,8 @@ def trained(task: Task, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """(result, arrays of the best weights by layer); each epoch is a row of the run's metrics."""
     settings, seed = dict(task.job.settings), task.job.seed
     net = network(settings["network"], activation(settings["activation"]), POOLS[settings.get("pool")])
-    pictures = Pictures.of(load(task.job.places["data"]), seed)
+    data = load(task.job.places["data"])
+    pictures = Pictures.of(picked(data, settings["pixels"]) if "pixels" in settings else data, seed)
     if settings.get("limit"):
         limit = settings["limit"]
         pictures = Pictures(Part(pictures.train.images[:limit], pictures.train.labels[:limit]), pictures.validation, pictures.test)

@@ -23,7 +23,8 @@ def twin(task: Task) -> dict[str, Any]:
         derivative: a name, or ["random", seed] for a random smooth function (labonn.twin.derivatives).
         pool: "mean" or "max", what "pool" in the network is; without it as the activation has it (labonn.twin.network).
         loss, error, white: of labonn.twin.Method. imperfections: of labonn.twin.Imperfections, as a mapping.
-        Everything else: labonn.twin.Recipe. limit: train on the first so many images only.
+        Everything else: labonn.twin.Recipe. limit: train on the first so many images only. pixels: pick so many of each image
+            (labonn.data.picked).
     """
     from labonn.reproduce.twins import trained
 

@@ -63,7 +63,7 @@ def _estimates(budget: Budget) -> list[Row]:
         Row("energy of a forward pass", [1e12 * budget.pass_j], "pJ", 10.0, **light, **formula),
         Row("energy of a multiply-accumulate", [1e18 * budget.operation_j], "aJ", 10.0, **light, **formula),
         Row("operations a second, 10 GHz modulators", [budget.operations_per_s], "1/s", 1e16, **formula),
-        Row("operations a second and watt, 10 GHz modulators", [per_watt], "1/(s W)", 1e19, by=FORMULAS, **rounded),
+        Row("operations a second and watt, 10 GHz modulators", [per_watt], "1/(s W)", 1e19, **rounded, **formula),
         Row("operations a second, a pass a lifetime of the atoms", [budget.atoms_operations_per_s], "1/s", by=FORMULAS),
         Row("operations a second and watt, a pass a lifetime", [1 / budget.operation_j], "1/(s W)", by=FORMULAS),
     ]
@@ -74,7 +74,7 @@ def _reached(told: str, outcomes: Sequence[Outcome]) -> list[Row]:
     if not outcomes:
         return []
     (step, *_) = [one.result for one in outcomes]
-    about: dict[str, Any] = {"by": f"drivers, realistic bench, {'-'.join(map(str, step['sizes']))}", "evaluations": step["shots"]}
+    about: dict[str, Any] = {"by": f"drivers, realistic bench, {'-'.join(map(str, step['sizes']))}"}
     products = sum(one * two for one, two in pairwise(step["sizes"]))
     batch = step["shots"] / step["tables"]
     return [
@@ -109,6 +109,6 @@ def _limits(steps: Mapping[str, Mapping[str, Any]]) -> str:
     light_s = usual["shots"] * BENCH["digital error"]["dwell_s"]
     return (
         f"On this bench a step of {usual['shots'] / usual['tables']:.0f} images takes {1e3 * usual['bench_s']:.1f} ms, {1e3 * light_s:.1f} "
-        f"ms of them light. With shots of 1 us, {1e3 * fixed_s:.1f} ms are left that do not depend on the images, of which SLMs settle for "
-        f"most, and {1e6 * image_s:.0f} us an image, most of them readings on the wires: large batches help, shorter shots do not."
+        f"ms of them light. With shots of 1 us, {1e3 * fixed_s:.1f} ms are left that do not depend on the images and "
+        f"{1e6 * image_s:.0f} us an image: large batches help, shorter shots do not."
     )

@@ -21,7 +21,8 @@ from procedures.papers.guo_trainings import reached
 DIGITAL = ("relu", "tanh", "sigmoid")  # what the paper's figure compares with
 START = (
     "Small dense weights are those of the code that the authors published for this figure, N(0, 0.01) after the convolutions; App. A.4 "
-    "says N(0, 0.1) for all, from which a network with few images learns slowly, or not within these epochs."
+    "says N(0, 0.1) for all. That code has a dropout of 0.4 before the dense layers, too, which the paper does not name, and which is left "
+    "out here."
 )
 
 

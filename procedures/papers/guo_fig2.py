@@ -15,7 +15,7 @@ from labonn.reproduce.experiment import Found
 from labonn.reproduce.jobs import own_job
 from labonn.sweeps import Job, Outcome
 from procedures.papers import guo
-from procedures.papers.guo_curves import computed, draw_derivatives, factor, shade, shares
+from procedures.papers.guo_curves import computed, draw_derivatives, factor, region, shade, shares
 from procedures.papers.guo_reading import shots
 
 SOURCE = f"{guo.PAPER}, Fig. 2"
@@ -90,9 +90,11 @@ def apart(depth: int, field: Floats, behind: Floats, slope: Floats, probe: Float
 def notes(choices: Choices, found: Found) -> list[str]:
     """What the factors are."""
     others = "; ".join(f"alpha0 = {depth}: {_least(depth):.3f} and {_equal(depth):.3f}" for depth in DEPTHS)
+    even = " and ".join(f"{_even(depth):.3f}" for depth in DEPTHS)
     return [
         "The paper gives its factors without a rule. Here the factor makes the probe as large as the true derivative along it, in the "
-        f"scalar product of Eq. B2. Least squares, and equal norms, give other ones ({others}); only the learning rate depends on them.",
+        "scalar product of Eq. B2: chosen because it gives the paper's numbers. It is not the only one that does; with equal weights all "
+        f"over region (i) it is {even}. Least squares, and equal norms, give others ({others}); only the learning rate depends on them.",
         "The derivative is measured as differences of neighbouring pump levels, the probe as what changes its sign with the error beam.",
     ]
 
@@ -101,6 +103,11 @@ def _least(depth: int) -> float:
     field, _, slope, probe = computed(depth, REACH[depth])
     weight = shares(field, depth)
     return float(np.sum(weight * probe * slope) / np.sum(weight * probe**2))
+
+
+def _even(depth: int) -> float:
+    field, _, slope, probe = computed(depth, region(depth))
+    return float(np.trapezoid(slope**2, field) / np.trapezoid(probe * slope, field))
 
 
 def _equal(depth: int) -> float:

@@ -64,7 +64,11 @@ def rows(choices: Choices, found: Found) -> list[Row]:
     exact = accuracies(found.get("exact", ()))
     epochs_told = f"{epochs(choices)} epochs a training"
     told = {kind: f"test accuracy, {words}" for kind, words in REFERENCES.items()}
-    table = [Row(told[kind], accuracies(some), by=TWIN, data=data_of(some, name)) for kind in REFERENCES for some in [found.get(kind, ())]]
+    table = [
+        Row(told[kind], accuracies(some), by=TWIN, data=f"{data_of(some, name)}; {epochs_told}")
+        for kind in REFERENCES
+        for some in [found.get(kind, ())]
+    ]
     off, lost = losses(found)
     data = f"{data_of(found.get('random', ()), name)}; {epochs_told}"
     for low, high in pairwise(EDGES):
@@ -73,8 +77,19 @@ def rows(choices: Choices, found: Found) -> list[Row]:
             what = f"lost at 1 - S of {low:g} to {high:g} % ({inside.size} function{'s' * (inside.size > 1)})"
             table.append(Row(what, inside.tolist(), "points", by=TWIN, data=data, higher=False))
     near = lost[off < ROBUST]
+    robust = f"the paper: robust up to about {ROBUST:g} %; {near.size} of the {lost.size} functions are below"
     if near.size:
-        table.append(Row(f"median loss below 1 - S = {ROBUST:g} %", [float(np.median(near))], "points", by=TWIN, data=data, higher=False))
+        table.append(
+            Row(
+                f"median loss below 1 - S = {ROBUST:g} %",
+                [float(np.median(near))],
+                "points",
+                by=TWIN,
+                data=data,
+                higher=False,
+                remark=robust,
+            )
+        )
     return table
 
 
@@ -133,5 +148,5 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(top=2 * float(np.nanmax(lost, initial=5.0)))
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", framealpha=1, frameon=True, edgecolor="none")
     return made

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from labonn.plotting.files import new_figure
 from labonn.plotting.look import FAINT, Look
 from labonn.reproduce import Choices, Row
 from labonn.reproduce.experiment import Found
-from labonn.sweeps import Job
+from labonn.sweeps import Job, Outcome
 from procedures.papers import guo
 from procedures.papers.guo_drawing import draw_bands
 from procedures.papers.guo_points import draw_against, draw_paper, legend_there, spread, told
@@ -25,6 +28,14 @@ LINEAR = (85.7, 0.4)  # of alpha0 -> 0
 DEPTHS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 QUICK_DEPTHS = (0.0, 1.0, 10.0, 30.0, 50.0)
 CURVE = "depth "
+LEARNING = 20  # %, twice chance
+DEEP_DEPTH = 50.0
+STARTS = {  # case -> (start, derivative, what it is); beyond alpha0 = 30 App. A.4 starts from two peaks
+    "peaks": ("peaks", "optical", "optical derivative, from two peaks"),
+    "peaks exact": ("peaks", "exact", "true derivative, from two peaks"),
+    "normal": ("normal", "optical", "optical derivative, from one peak"),
+    "normal exact": ("normal", "exact", "true derivative, from one peak"),
+}
 
 
 def cases(choices: Choices) -> dict[str, list[Job]]:
@@ -41,13 +52,22 @@ def cases(choices: Choices) -> dict[str, list[Job]]:
         found[case] = in_twin(images, f"{SOURCE}: {words}", DEEP, ["relu"], seeds, epochs, derivative="exact", loss=loss)
     for depth in depths(choices):
         title = f"{SOURCE}: alpha0 = {depth:g}"
-        found[f"{CURVE}{depth:g}"] = in_twin(images, title, DEEP, ["absorber", depth], seeds, curve_epochs(choices))
+        found[f"{CURVE}{depth:g}"] = in_twin(images, title, DEEP, ["absorber", depth], seeds, epochs_at(choices, depth))
+    if not choices.quick:
+        for case, (start, derivative, words) in STARTS.items():
+            title, how = f"{SOURCE}: alpha0 = {DEEP_DEPTH:g}, {words}", {"start": start, "derivative": derivative}
+            found[case] = in_twin(images, title, DEEP, ["absorber", DEEP_DEPTH], seeds, epochs, **how)
     return found
 
 
 def depths(choices: Choices) -> tuple[float, ...]:
     """Of the curve."""
     return QUICK_DEPTHS if choices.quick else DEPTHS
+
+
+def epochs_at(choices: Choices, depth: float) -> int:
+    """Of the trainings at a depth of the curve: where the paper has a number, as many as the paper's."""
+    return guo.epochs(choices) if depth == 0 else curve_epochs(choices)
 
 
 def curve_epochs(choices: Choices) -> int:
@@ -57,7 +77,7 @@ def curve_epochs(choices: Choices) -> int:
 
 def rows(choices: Choices, found: Found) -> list[Row]:
     """Test accuracies."""
-    images, epochs, short = mnist(choices), guo.epochs(choices), curve_epochs(choices)
+    images, epochs = mnist(choices), guo.epochs(choices)
     table = []
     for case, words in {**BENCH, **{case: words for case, (words, _) in DIGITAL.items()}}.items():
         by = guo.IDEAL if case in BENCH else "twin"
@@ -73,8 +93,20 @@ def rows(choices: Choices, found: Found) -> list[Row]:
         outcomes = found.get(f"{CURVE}{depth:g}", ())
         told_depth = f"SA, optical derivative, alpha0 = {depth:g}"
         table.append(
-            reached(told_depth, outcomes, images, short, paper=paper, paper_sd=error, remark=remark, higher=None if paper else True)
+            reached(
+                told_depth,
+                outcomes,
+                images,
+                epochs_at(choices, depth),
+                paper=paper,
+                paper_sd=error,
+                remark=remark,
+                higher=None if paper else True,
+            )
         )
+    if not choices.quick:
+        for case, (_, _, words) in STARTS.items():
+            table.append(reached(f"SA, alpha0 = {DEEP_DEPTH:g}, {words}", found.get(case, ()), images, epochs))
     return table
 
 
@@ -90,12 +122,28 @@ def notes(choices: Choices, found: Found) -> list[str]:
         near = [depth for depth, mean in means.items() if mean > means[best] - 0.5]
         words = ", ".join(f"{depth:g}" for depth in near)
         said.append(f"The best depth of the curve is {best:g}, {means[best]:.2f} %; within 0.5 points: {words} (the paper: 10 and more).")
+    ends = {case: accuracies(found.get(case, ())) for case in STARTS}
+    if all(ends.values()):
+        told_ends = (f"{STARTS[case][2]}: {told(numbers)} %{_awake(found[case])}" for case, numbers in ends.items())
+        said.append(
+            f"The paper sees less accuracy by optical derivatives from alpha0 = 30 on. At alpha0 = {DEEP_DEPTH:g} after "
+            f"{guo.epochs(choices)} epochs: {'; '.join(told_ends)}. The published code has its two peaks at 0.05, the paper at 0.15."
+        )
     bench, relu = accuracies(found.get("optical", ())), accuracies(found.get("relu", ()))
     if len(bench) > 1 and len(relu) > 1:
         said.append(
             f"Optically trained {told(bench)} %, ReLU {told(relu)} %: {statistics.fmean(bench) - statistics.fmean(relu):+.2f} points."
         )
     return said
+
+
+def _awake(outcomes: Sequence[Outcome]) -> str:
+    """When all of them had begun to learn; empty if some never did, or have no learning curve."""
+    above = [np.flatnonzero(100 * course(one) > LEARNING) for one in outcomes]
+    first = sorted(int(some[0]) + 1 for some in above if some.size)
+    if not first or len(first) < len(above):
+        return ""
+    return f", above {LEARNING} % after {' to '.join(dict.fromkeys(f'{edge}' for edge in (first[0], first[-1])))} epochs"
 
 
 def curve(choices: Choices, found: Found) -> dict[float, list[float]]:
@@ -111,8 +159,10 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     draw_bands(learning, {words: [course(one) for one in found.get(case, ())] for words, case in named.items()})
     learning.set(xlabel="epoch", ylabel="validation accuracy (%)")
     draw_against(against, curve(choices, found), f"SA, twin, {curve_epochs(choices)} epochs")
-    for place, (case, words) in enumerate({"optical": f"SA, drivers, {guo.epochs(choices)} epochs"}.items(), start=1):
-        draw_against(against, {DEPTH: accuracies(found.get(case, ()))}, words, place)
+    full = f"{guo.epochs(choices)} epochs"
+    draw_against(against, {DEPTH: accuracies(found.get("optical", ()))}, f"SA, drivers, {full}", 1)
+    if found.get("normal"):
+        draw_against(against, {DEEP_DEPTH: accuracies(found.get("normal", ()))}, f"SA, twin, one peak, {full}", 2)
     relu = accuracies(found.get("relu", ()))
     if relu:
         mean = statistics.fmean(relu)

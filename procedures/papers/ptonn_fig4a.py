@@ -22,7 +22,8 @@ AIMS = {"theta": 84.0, "all": 88.0}
 
 def cases(choices: Choices) -> dict[str, list[Job]]:
     """Only theta trained, |theta| <= 0.2, as in the paper; and all parameters."""
-    return {part: ptonn.trained(choices, f"{SOURCE}: {told}", "pt_chip", train=part) for part, told in PARTS.items()}
+    done = {part: ptonn.trained(choices, f"{SOURCE}: {told}", "pt_chip", train=part) for part, told in PARTS.items()}
+    return done | {"picked": ptonn.picked(choices, f"{SOURCE}: {PARTS['theta']}", "pt_chip", train="theta")}
 
 
 def rows(choices: Choices, found: Found) -> list[Row]:
@@ -35,6 +36,10 @@ def rows(choices: Choices, found: Found) -> list[Row]:
             done.append(
                 Row(f"PT, {told}, {images}", percent(some, f"{images}_accuracy"), paper=known, aim=aim, by=ptonn.REAL, **about(some))
             )
+    if not choices.quick:
+        some = found.get("picked", ())
+        given = {"paper": PAPER["test"], "by": ptonn.REAL, **about(some)}
+        done.append(Row(f"PT, {PARTS['theta']}, pixels picked, test", percent(some), **given))
     return done
 
 

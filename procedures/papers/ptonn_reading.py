@@ -103,9 +103,13 @@ def mean_theta_at(one: Outcome, percents: float) -> float:
 
 
 def heater_watts(one: Outcome) -> Floats:
-    """(P,) of the heaters at the best parameters, by the nominal curve."""
-    heater = replace(optics_of(one).heater, drive="W")
-    return np.asarray(heater.driven(one.arrays("weights")["best"]))
+    """(P,) of the heaters at the best parameters, by the nominal curve; those of attenuators are among them."""
+    return np.asarray(replace(optics_of(one).heater, drive="W").driven(one.arrays("weights")["best"]))
+
+
+def coupler_watts(one: Outcome) -> Floats:
+    """(C,) of the couplers' heaters, without those of attenuators."""
+    return np.asarray(heater_watts(one)[~optics_of(one).amplifiers])
 
 
 def section_amperes(one: Outcome) -> Floats:

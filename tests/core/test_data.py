@@ -97,6 +97,18 @@ def test_validation_and_test_are_halves_drawn_by_the_seed_without_overlap() -> N
     assert (data.split_validation(mini, seed=4)[0].images != validation.images).any()
 
 
+def test_picked_pixels_are_every_fourth_from_the_middle_of_the_first_block_on() -> None:
+    mini = data.load("mini")
+    few = data.picked(mini, 49)
+    assert (few.rows, few.cols, few.train_images.shape, few.name) == (7, 7, (5000, 49), "mini, every 4th pixel")
+    whole = mini.test_images.reshape(-1, 28, 28)
+    assert (few.test_images.reshape(-1, 7, 7) == whole[:, 2::4, 2::4]).all()
+    assert data.picked(mini, 784) is mini
+    for pixels in (50, 100, 3000):
+        with pytest.raises(DataError, match=f"28 x 28 pixels do not have {pixels} pixels"):
+            data.picked(mini, pixels)
+
+
 def test_an_array_survives_encoding_and_decoding() -> None:
     array = RNG.integers(0, 256, (3, 4, 5), np.uint8)
     encoded = idx.encode(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,8 @@ def test_rows_carry_data_epochs_and_hardware_evaluations(tmp_path: Path) -> None
     optical, linear = rows[0], next(row for row in rows if row.paper == 85.7)
     assert (optical.mean, optical.verdict, optical.evaluations) == (pytest.approx(98.0), "within", 1000)
     assert optical.data == "mnist: 60,000 training, 5,000 validation, 5,000 test images; 50 epochs"
-    assert linear.data.endswith("; 20 epochs")
+    assert linear.data.endswith("; 50 epochs"), "as the paper's, where it has a number"
+    assert next(row for row in rows if row.what.endswith("alpha0 = 5")).data.endswith("; 20 epochs")
     assert (linear.paper_sd, linear.evaluations, linear.by) == (0.4, None, "twin")
     assert next(row for row in rows if row.unit == "points").ours == pytest.approx([8.0, 8.1, 7.9])
 
@@ -69,6 +71,23 @@ def test_the_curve_names_its_best_depth(tmp_path: Path) -> None:
     choices = whole(tmp_path)
     found = outcomes(tmp_path / "runs", guo_fig4a.cases(choices), {"depth 10": [0.95] * 3, "depth 20": [0.953] * 3})
     assert any("best depth of the curve is 20, 95.30 %; within 0.5 points: 10, 20" in one for one in guo_fig4a.notes(choices, found))
+
+
+def test_deep_cells_from_two_starts_are_told_with_when_they_began_to_learn(tmp_path: Path) -> None:
+    choices = whole(tmp_path)
+    cases = guo_fig4a.cases(choices)
+    assert [cases[start][0].settings["start"] for start in ("peaks", "normal")] == ["peaks", "normal"]
+    reached = {"peaks": [0.96] * 3, "peaks exact": [0.97] * 3, "normal": [0.98] * 3, "normal exact": [0.98] * 3}
+    found = outcomes(tmp_path / "runs", cases, reached)
+    for seed, one in enumerate(found["normal"]):
+        assert one.run is not None
+        late = [0.1] * (20 + seed) + [0.9, 0.98]
+        (one.run / "metrics.jsonl").write_text(
+            "".join(json.dumps({"epoch": i, "validation_accuracy": x}) + "\n" for i, x in enumerate(late, 1))
+        )
+    (note,) = [one for one in guo_fig4a.notes(choices, found) if "At alpha0 = 50" in one]
+    assert "optical derivative, from two peaks: 96.00" in note
+    assert "optical derivative, from one peak: 98.00 +- 0.00 %, above 20 % after 21 to 23 epochs" in note
 
 
 def test_a_part_of_a_data_set_says_so_and_a_whole_one_does_not(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_trainings_are_those_of_the_paper_and_done_once_for_all_experiments() ->
     assert (options["gradient"], options["steps"], options["train"]) == ("central", 1500, "theta")
     assert keys(ptonn_fig5.cases(MINI)) < keys(chips)
     assert keys(ptonn_power.cases(MINI)) < keys(chips) | keys(ptonn_fig3b.cases(MINI))
+    picked = chips.pop("picked")
+    assert [options["subsample"] for _, options in picked[0].settings["steps"]] == ["pick", "pick"]
     assert keys(ptonn_evaluations.cases(MINI)) == keys(chips) | keys({"": ptonn_fig3b.cases(MINI)["real"]}) | keys(
         ptonn_methods.cases(MINI)
     )

@@ -30,6 +30,7 @@ class Network:
         shown: what the SLM really displays for fields (C,), one function a layer; None: taken as commanded.
         dark: port -> (D,) volts of its detectors without light, subtracted from every reading.
         feedback_level: field of the feedback modulator, 0 to 1: how much of the amplified interference error goes back.
+        feedback_zero_v: at which that modulator lets nothing pass, more than is believed of it.
         targets: (classes, N_L) outputs that are wanted; None: 1 for the class, 0 elsewhere.
         belief: what was measured of single channels; None: nothing.
     """
@@ -44,6 +45,7 @@ class Network:
     shown: Sequence[Callable[[Floats], Floats]] | None = None
     dark: dict[str, Floats] = field(default_factory=dict)
     feedback_level: float = 0.05
+    feedback_zero_v: float = 0.0
     targets: Floats | None = None
     belief: Belief | None = None
     _feedback: Floats | None = field(default=None, repr=False)
@@ -110,9 +112,19 @@ class Network:
     def feedback_bank(self) -> Bank:
         """(2, 1) volts of the feedback modulator, for errors of either sign; the same array until the level is fitted anew."""
         if self._feedback is None or self._feedback.dtype != self.dtype:
-            level = self.feedback_level
-            self._feedback = self.optics.modulator.volts(np.array([[level], [-level]], self.dtype))
+            self._feedback = self.feedback_volts(np.array([1.0, -1.0]))
         return self._feedback
+
+    def feedback_volts(self, levels: Floats) -> Bank:
+        """(n, 1) volts of the feedback modulator for fields of so many feedback levels, within its limits."""
+        fields = (self.feedback_level * np.asarray(levels)).astype(self.dtype)[:, None]
+        volts = self.optics.modulator.volts(fields)
+        return self.specs["feedback"].clip(volts + volts.dtype.type(self.feedback_zero_v)) if self.feedback_zero_v else volts
+
+    def move_feedback(self, volts: float) -> None:
+        """The feedback modulator is dark so many volts above where it was believed to be."""
+        self.feedback_zero_v += volts
+        self._feedback = None
 
     def _unit(self) -> Floats:
         """(L,) path gains at an amplitude of 1: the first has the field of an image's white in it."""

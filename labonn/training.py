@@ -15,11 +15,12 @@ from labonn.network import Network, image_volts
 from labonn.optimizers import BY_NAME, Optimizer
 from labonn.response import FitRanges, measure_responses
 from labonn.shots import Bank, Ints, Readings, ShotTable
-from labonn.targets import measure_targets
+from labonn.targets import measure_targets, measure_zero
 
 Tables = Generator[ShotTable, Readings, Any]
 COOL_C = 30.0  # a temperature that an oven reaches from either side, with an optical depth below 1
 PROBED = 64  # validation images of a probe
+ZERO_IMAGES = 32  # from which the feedback modulator's zero is measured, every epoch
 TARGET_IMAGES = 512  # from which the targets of an optical error are measured, every epoch
 EARLY_STEPS = (10, 30, 100, 300)  # fields grow fast at first: ranges are fitted again then, later once an epoch
 Watcher = Callable[[Learned, float, float], None]  # learned, running loss, running accuracy: after every step
@@ -178,6 +179,11 @@ def _begin(training: Training, fit_ranges: FitRanges) -> Tables:
         yield ShotTable({"gain": network.currents()}, dwell_s=network.dwell_s, read=())
     fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
     if training.settings.method.error == "optical" and network.layers.hidden:
+        few = digits.train[:ZERO_IMAGES]
+        before = network.feedback_zero_v
+        yield from measure_zero(network, learned.weights, few, digits.labels[few])
+        if network.feedback_zero_v != before:  # less light comes back
+            fit_ranges((yield from measure_peaks(network, training.settings.method, digits, learned.weights)))
         some = digits.train[:TARGET_IMAGES]
         network.targets = yield from measure_targets(network, learned.weights, some, digits.labels[some])
     return Pass(training.rng.permutation(digits.train))

@@ -21,7 +21,7 @@ from procedures.papers.guo_reading import accuracies, course, data_of, shots
 
 SOURCE = f"{guo.PAPER}, Fig. 1b"
 WORK = "procedures.papers.interference_error:measured"
-BENCHES = {"ideal": "ideal bench", "realistic": "bench with all imperfections, SLM response measured"}
+BENCHES = {"ideal": "ideal bench", "realistic": "bench with all imperfections, SLM response and the feedback's zero measured"}
 IMAGES, EPOCHS = 512, 8
 TRAINED = {"digital": "computed error", "interference": "error by interference"}
 APART = {"error_difference": "errors at the neurons apart", "gradient1_difference": "gradients of the first layer apart"}
@@ -94,7 +94,8 @@ def notes(choices: Choices, found: Found) -> list[str]:
             sent = [100 * float(np.mean([one[f"{kind}_error_as_sent_difference"] for one in some])) for kind in ("digital", "optical")]
             told.append(
                 f"On the {bench} bench the computed error arrives at the neurons {sent[0]:.2g} % off W^T (z - t), that by interference "
-                f"{sent[1]:.2g} %; z are the outputs as they are read, and only the SLMs' response is measured before."
+                f"{sent[1]:.2g} %; z are the outputs as they are read, and only the SLMs' response "
+                "and the feedback modulator's zero are measured before."
             )
     told.append(
         "Both trainings start from N(0, 0.1), as App. A.4 says, and end below the paper as that of guo-fig3 does; there, from N(0, 0.01), "

@@ -18,8 +18,8 @@ from labonn.ranging import Ranges
 from labonn.runs import Run
 from labonn.shots import Ints, ShotTable
 from labonn.sweeps import Task
-from labonn.targets import measure_targets
-from labonn.training import measure_dark, measure_peaks, set_up
+from labonn.targets import measure_targets, measure_zero
+from labonn.training import ZERO_IMAGES, measure_dark, measure_peaks, set_up
 from labonn.twin import Absorber, Pictures, Recipe, train
 from labonn.twin import network as network_of
 from procedures.papers.dry_bench import dry_bench, warm_network
@@ -59,6 +59,8 @@ def _compared(bench: Bench, network: Network, digits: Digits, weights: Sequence[
     ranges.narrow()
     bench.run(measure_dark(network))
     ranges.restore()
+    ranges.fit(bench.run(measure_peaks(network, METHODS["optical"], digits, weights, len(digits.train))))
+    bench.run(measure_zero(network, weights, digits.train[:ZERO_IMAGES], digits.labels[:ZERO_IMAGES]))
     peaks = [bench.run(measure_peaks(network, method, digits, weights, len(digits.train))) for method in METHODS.values()]
     ranges.fit({port: np.maximum(volts, peaks[1].get(port, 0)) for port, volts in peaks[0].items()})
     one, two = (bench.run(_arrived(network, kind, digits, weights)) for kind in METHODS)

@@ -115,11 +115,13 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     draw_bands(left, {told: [course(one) for one in found.get(kind, ())] for kind, told in TRAINED.items()})
     left.set(xlabel="epoch", ylabel="validation accuracy (%)")
     places = np.arange(len(APART))
-    for shift, bench in ((-0.18, "ideal"), (0.18, "realistic")):
+    for bench, mark, shade in (("ideal", "o", BLUE), ("realistic", "s", ORANGE)):
         values = [[100 * one.result[name] for one in found.get(bench, ())] for name in APART]
         heights = [np.mean(each) if each else np.nan for each in values]
-        right.bar(places + shift, heights, 0.34, label=f"{bench} bench", color=colour(BLUE if bench == "ideal" else ORANGE))
+        right.plot(places, heights, mark, ms=5, label=f"{bench} bench", color=colour(shade))
     right.set_xticks(places, SHORT)
+    right.set_xlim(-0.5, len(APART) - 0.5)
+    right.grid(axis="y", lw=0.3, alpha=0.5)
     right.set_ylabel("interference against computed (%)")
     right.set_ylim(1e-15, 1e3)
     log_scale(right.yaxis)

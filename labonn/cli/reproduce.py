@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
     """Carry out, and show the tables; 2 if jobs failed."""
     one_blas_thread()
     args = parser().parse_args(arguments)
-    if args.out.exists() and not args.out.is_dir():
+    if os.path.exists(args.out) and not os.path.isdir(args.out):
         raise ProcedureError(f"--out {args.out}: is a file; a folder is wanted")
     if args.workers is not None and args.workers < 1:
         raise ProcedureError(f"--workers {args.workers}: at least 1")
@@ -55,7 +56,7 @@ def command(arguments: list[str], stop: Stopping) -> int:
 
 
 def _carried_out(args: Any, choices: Any) -> int:
-    from labonn.cli.output import print_json
+    from labonn.cli.output import print_json, printing
     from labonn.cli.reproduce_text import as_json, show
     from labonn.reproduce.experiment import experiments
     from labonn.reproduce.running import reproduce
@@ -65,9 +66,13 @@ def _carried_out(args: Any, choices: Any) -> int:
     store = Store(args.out)
     with Watching("reproduce", "quiet" if args.quiet else "plain" if args.json else "auto") as watching:
         try:
-            told = reproduce(experiments(args.names), choices, store, lambda: _runner(args, store), watching)
+            with printing(args.json, args.quiet):
+                told = reproduce(experiments(args.names), choices, store, lambda: _runner(args, store), watching)
         except KeyboardInterrupt as problem:
-            problem.add_note(f"{watching.finished} of {watching.total} jobs are finished, and kept in {args.out}; the same command goes on")
+            if watching.total:
+                problem.add_note(
+                    f"{watching.finished} of {watching.total} jobs are finished, and kept in {args.out}; the same command goes on"
+                )
             raise
     report = _report(args.out) if args.report else None
     if args.json:
@@ -112,9 +117,17 @@ def _report_alone(args: Any) -> int:
 
 
 def _report(out: Path) -> Path:
-    from labonn.plotting.files import write_whole
     from labonn.reproduce.page import REPORT, page_of
+    from labonn.sweeps import Store
+    from labonn.sweeps.store import write
 
-    content = page_of(out)
-    write_whole(out / REPORT, content)
-    return out / REPORT
+    path = out / REPORT
+    try:
+        content = page_of(out)
+    except OSError as problem:
+        raise ProcedureError(f"--out {out}: cannot be read: {problem.strerror or problem}") from problem
+    try:
+        write(path, content)
+    except OSError as problem:
+        raise Store.trouble(path, problem) from problem
+    return path

@@ -10,6 +10,7 @@ from labonn.errors import LabonnError
 from labonn.reproduce.choices import Choices
 from labonn.reproduce.experiment import ALL, GROUP, experiments
 from labonn.reproduce.planning import START_S, Case, Planned, in_words, planned, roughly, seconds, split, width
+from labonn.reproduce.sets import NOT_THERE
 from labonn.sweeps import Job, Store
 
 HINTS = (
@@ -21,15 +22,16 @@ HINTS = (
 
 def listed(args: Any) -> int:
     """All that are registered, with times and what is finished; 2 if one is broken."""
-    from labonn.cli.output import print_json
+    from labonn.cli.output import print_json, printing
 
     workers, rows, problems = width(args.workers), list[dict[str, Any]](), list[str]()
     jobs: dict[str, set[Job]] = {"full": set(), "quick": set()}
-    for name in _names():
-        try:
-            rows.append(_row(name, args, workers, jobs))
-        except LabonnError as problem:
-            problems.append(str(problem))
+    with printing(args.json, args.quiet):
+        for name in _names():
+            try:
+                rows.append(_row(name, args, workers, jobs))
+            except LabonnError as problem:
+                problems.append(str(problem))
     total = {size: {"jobs": len(some), "seconds": seconds(some, workers)} for size, some in jobs.items()}
     if args.json:
         print_json({"experiments": rows, "problems": problems, "workers": workers, "all": total})
@@ -102,10 +104,11 @@ def _done(size: dict[str, Any]) -> str:
 
 def plan(names: Sequence[str], choices: Choices, args: Any) -> int:
     """Jobs, settings, what is finished, how long the rest takes."""
-    from labonn.cli.output import print_json, print_lines
+    from labonn.cli.output import print_json, print_lines, printing
 
     workers = width(args.workers)
-    found = [planned(one, choices, Store(args.out)) for one in experiments(names)]
+    with printing(args.json, args.quiet):
+        found = [planned(one, choices, Store(args.out)) for one in experiments(names)]
     choices.check()
     jobs = set[Job]().union(*(one.jobs for one in found))
     left = jobs - set[Job]().union(*(one.finished for one in found))
@@ -117,7 +120,7 @@ def plan(names: Sequence[str], choices: Choices, args: Any) -> int:
         _planned(one, choices)
     took = f"; the other {len(left)} take about {roughly(seconds(left, workers))}, {workers} at once" if left else ""
     print_lines([f"{len(jobs)} jobs, {len(jobs) - len(left)} finished in {args.out}{took}. Nothing was run."])
-    if not choices.quick and not _there("mnist", args) and left:
+    if any(job.places.get("data") == NOT_THERE for job in left):
         print_lines([f"They need MNIST in {args.data}: `labonn data fetch mnist`; --quick and --data mini need nothing."])
     return 0
 
@@ -142,8 +145,9 @@ def _planned(one: Planned, choices: Choices) -> None:
     lines += [f"all      {in_words(alike)}"] if alike and len(one.cases) > 1 else []
     for case, mine in zip(one.cases, own if len(one.cases) != 1 else [alike], strict=True):
         done = f", {len(case.finished)} finished" if case.finished else ""
-        count, each = len(case.jobs), roughly(max(START_S, *(job.cost for job in case.jobs)))
-        lines += [case.name, f"  jobs   {count} seed{'' if count == 1 else 's'}{done}, about {each}{' each' if count > 1 else ''}"]
+        count, each = len(case.jobs), roughly(max([START_S, *(job.cost for job in case.jobs)]))
+        took = f", about {each}{' each' if count > 1 else ''}" if count else ""
+        lines += [case.name, f"  jobs   {count} seed{'' if count == 1 else 's'}{done}{took}"]
         lines += [f"  with   {in_words(mine)}"] if mine else []
     print_lines([*lines, *(_why_none(one, choices) if not one.cases else []), ""])
 

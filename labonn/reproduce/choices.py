@@ -9,7 +9,7 @@ from typing import Any
 
 from labonn.errors import ProcedureError
 from labonn.reproduce import given, sets
-from labonn.reproduce.sets import MINI, SETS, Images
+from labonn.reproduce.sets import MINI, NOT_THERE, SETS, Images
 
 __all__ = ["FULL_SEEDS", "MINI", "QUICK_SEEDS", "SETS", "Choices", "Images"]
 FULL_SEEDS, QUICK_SEEDS = 3, 1
@@ -106,4 +106,4 @@ class Choices:
         except ProcedureError:
             if not self.pretended:
                 raise
-            return Images(name, "not there", "") if name == "mnist" else None
+            return Images(name, "not there", NOT_THERE) if name == "mnist" else None

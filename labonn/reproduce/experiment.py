@@ -21,6 +21,7 @@ from labonn.sweeps import Job, Outcome
 
 GROUP = "labonn.experiments"
 ALL = "all"
+TAKEN = ("jobs", "logs", "runs", "tries")  # by a sweep, in the folder in which experiments have theirs
 WANTED = {"cases": "cases(choices)", "rows": "rows(choices, found)"}
 Found = Mapping[str, Sequence[Outcome]]
 
@@ -42,6 +43,11 @@ class Experiment:
     name: str
     module: ModuleType
     given: str = ""
+
+    @property
+    def file(self) -> Path:
+        """Of its module."""
+        return Path(self.module.__file__ or "").resolve()
 
     @property
     def title(self) -> str:
@@ -68,11 +74,19 @@ class Experiment:
             made = self.module.cases(choices)
             if not isinstance(made, Mapping):
                 raise ProcedureError(f"the experiment {self.name}: {WANTED['cases']} gives {made!r:.60}; wanted is case -> jobs")
-            return {case: list(jobs) for case, jobs in made.items()}
+            return {case: self._jobs(case, jobs) for case, jobs in made.items()}
         except LabonnError:
             raise
         except Exception as problem:
             raise ProcedureError(f"the experiment {self.name}: its jobs cannot be made: {told_of(problem)}") from problem
+
+    def _jobs(self, case: str, jobs: Iterable[Job]) -> list[Job]:
+        found = list(jobs)
+        for job in found:
+            if not isinstance(job, Job):
+                told = f"{WANTED['cases']} has {job!r:.60} among the jobs of {case!r}; wanted are labonn.sweeps.Job"
+                raise ProcedureError(f"the experiment {self.name}: {told}")
+        return found
 
     def rows(self, choices: Choices, found: Found) -> list[Row]:
         """Its table.
@@ -90,7 +104,7 @@ class Experiment:
     def notes(self, choices: Choices, found: Found) -> list[str]:
         """What has to be said."""
         told = self.module.notes(choices, found) if hasattr(self.module, "notes") else []
-        return [told] if isinstance(told, str) else list(told)
+        return [told] if isinstance(told, str) else [str(one) for one in told or ()]
 
     def figure(self, choices: Choices, found: Found, look: Look) -> Any:
         """Its figure, or None."""
@@ -109,18 +123,24 @@ def experiments(names: Sequence[str]) -> list[Experiment]:
     """Those of these names, or in Python files of these paths; all that are registered for "all".
 
     Raises:
-        ProcedureError: there is none of that name, or its module cannot be imported, or lacks a function that makes an experiment.
+        ProcedureError: there is none of that name, or its module cannot be imported, or lacks a function that makes an experiment; or
+            two would have the same folder.
     """
     points = registry.registered(GROUP)
     wanted = [*points, *(name for name in names if name != ALL)] if ALL in names else names
-    found = {one.name: one for one in map(_load, dict.fromkeys(wanted))}
+    found: dict[str, Experiment] = {}
+    for one in map(_load, dict.fromkeys(wanted)):
+        other = found.setdefault(one.name, one)
+        if other.file != one.file:
+            told = f"{other.given} and {one.given} are both called {one.name}, and would write to the same folder"
+            raise ProcedureError(f"{told}; give one of them another name")
     return list(found.values())
 
 
 def _load(name: str) -> Experiment:
     points, path = registry.registered(GROUP), Path(name)
     if name.endswith(".py") or "/" in name or "\\" in name:
-        one, where = Experiment(path.stem, module_of(path, "experiment", "`labonn reproduce`"), name), name
+        one, where = Experiment(path.stem, _module(path, name), name), name
     elif name in points:
         where = points[name].value
         one = Experiment(name, imported(where, points[name].load), name)
@@ -135,6 +155,17 @@ def _load(name: str) -> Experiment:
         if not callable(getattr(one.module, function, None)):
             raise ProcedureError(f"{where}: an experiment has a function {told}; this module has none")
     return one
+
+
+def _module(path: Path, name: str) -> ModuleType:
+    if path.stem in TAKEN:
+        raise ProcedureError(f"{name}: no experiment can be called {path.stem}, as a folder of jobs, logs, runs or tries in --out")
+    try:
+        return module_of(path, "experiment", "`labonn reproduce`")
+    except SystemExit:
+        raise ProcedureError(f"{name} cannot be imported: it ends Python, by sys.exit") from None
+    except OSError as problem:
+        raise ProcedureError(f"{name} cannot be read: {problem.strerror or problem}") from problem
 
 
 def settings() -> list[str]:

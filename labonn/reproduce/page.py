@@ -20,6 +20,7 @@ from labonn.reproduce.page_summary import summary
 REPORT = "report.html"
 TITLE = "Published results, reproduced"
 NOTHING = "`labonn reproduce all --quick --report` is a first look at everything"
+WRONG = (AttributeError, KeyError, TypeError, ValueError)  # what a table that is not as it should be leads to
 LATER = ("-quick", "-other")  # what departs from the paper is shown where there is nothing else
 
 
@@ -29,11 +30,16 @@ def page_of(out: Path) -> bytes:
     Raises:
         ProcedureError: no experiment has a table there.
     """
-    tables, problems, left_out = _tables(out)
+    found, problems, left_out = _tables(out)
+    figures, tables, sections = Figures(), list[tuple[Path, dict[str, Any]]](), list[Html]()
+    for folder, table in found:
+        try:
+            sections.append(section_of(folder, table, out, figures))
+            tables.append((folder, table))
+        except WRONG as problem:
+            problems.append(f"{folder.name}/table.json cannot be read: {type(problem).__name__}: {problem}")
     if not tables:
         raise ProcedureError(f"{out}: no experiment has a table there; {NOTHING}{''.join(f'; {one}' for one in problems)}")
-    figures = Figures()
-    sections = [section_of(folder, table, out, figures) for folder, table in tables]
     told = [*problems, *figures.problems]
     if left_out:
         told.append(f"Left out, as there are full runs of the same: {', '.join(left_out)}.")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from labonn.report.markup import Html, facts, folded, joined, table, tag
 from labonn.reproduce.planning import flat, in_words, split
@@ -40,7 +41,8 @@ def _kept(out: Path, key: str) -> Kept:
         found = json.loads((out / "jobs" / f"{key}.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    whole = isinstance(found, dict) and all(isinstance(found.get(name, {}), dict) for name in ("settings", "versions"))
+    return found if whole else {}
 
 
 def _took(kept: Kept) -> float:
@@ -84,5 +86,5 @@ def _row(case: str, about: Mapping[str, Any], kept: Kept) -> list[object]:
     if not kept:
         return [case, about.get("seed", ""), "", "not finished", "", ""]
     run = kept.get("run")
-    place = tag("a", run, href=f"runs/{run}/") if isinstance(run, str) else ""
+    place = tag("a", run, href=quote(f"runs/{run}/")) if isinstance(run, str) else ""
     return [case, about.get("seed", ""), duration(_took(kept)), str(kept.get("finished", "")), str(kept.get("where", "")), place]

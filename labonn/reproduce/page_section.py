@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from labonn.report.markup import Html, code, joined, paragraph, tag
 from labonn.reproduce.laid import Laid, laid
@@ -65,4 +66,4 @@ def _kind(name: str, side: str | None, bad: bool) -> str | None:
 
 def _links(folder: Path, out: Path) -> list[Html]:
     names = ("table.csv", "table.json", "table.md", "figure.pdf", "figure.png", "figure.svg")
-    return [tag("a", name, href=f"{folder.relative_to(out)}/{name}") for name in names if (folder / name).exists()]
+    return [tag("a", name, href=quote(f"{folder.relative_to(out)}/{name}")) for name in names if (folder / name).exists()]

@@ -55,7 +55,7 @@ def planned(one: Experiment, choices: Choices, store: Store) -> Planned:
     cases, own = [], replace(choices, _images={})
     for name, jobs in one.cases(own).items():
         finished = {job: found for job in jobs if (found := _found(store, job)) is not None}
-        cases.append(Case(name, jobs, finished, flat(jobs[0].settings) if jobs else {}))
+        cases.append(Case(str(name), jobs, finished, flat(jobs[0].settings) if jobs else {}))
     return Planned(one, cases, own.absent)
 
 
@@ -89,7 +89,7 @@ def flat(settings: Any, before: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in settings.items():
         name = f"{before}{key}"
-        if key == "steps" and isinstance(value, (list, tuple)):
+        if key == "steps" and _are_steps(value):
             for procedure, options in value:
                 found |= {f"{procedure} ": ""} | flat(options, f"{procedure} ")
         elif isinstance(value, Mapping):
@@ -97,6 +97,12 @@ def flat(settings: Any, before: str = "") -> dict[str, str]:
         elif value not in ("", PLACE):
             found[name] = _words(value) if not name.endswith("sha256") else str(value)[:HASH]
     return found
+
+
+def _are_steps(value: Any) -> bool:
+    """Whether they are a run's: (procedure, options) each."""
+    pairs = isinstance(value, (list, tuple)) and all(isinstance(one, (list, tuple)) and len(one) == 2 for one in value)
+    return pairs and all(isinstance(procedure, str) and isinstance(options, Mapping) for procedure, options in value)
 
 
 def _words(value: Any) -> str:

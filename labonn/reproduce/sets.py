@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from labonn.errors import ProcedureError
 from labonn.sweeps.places import FILES, known
 
-MINI = "mini"
+MINI, NOT_THERE = "mini", ""  # in place of a folder
 SETS = ("mnist", "kmnist", "emnist")
 OTHERWISE = "--data mini takes the shipped 5,000 images, --quick is a first look with these"
 
@@ -32,7 +33,7 @@ def find(place: str, name: str) -> Images | None:
     Raises:
         ProcedureError: MNIST is wanted, and not there; or `place` is a data set itself, of which nothing says which.
     """
-    path = Path(place).expanduser()
+    path = Path(os.path.expanduser(place))  # which leaves an unknown user's folder as it is
     if _filled(path):
         mine = next((one for one in SETS if path.resolve().name.startswith(one)), None)
         if mine is None:

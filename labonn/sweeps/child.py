@@ -6,6 +6,7 @@ file. Standard input stays open as long as the parent lives: its end is the end 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,18 +26,22 @@ def main() -> None:
     asked, told = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=told.close)  # or the parent would wait for the end of what the job has forked, too
     line = asked.readline()
     threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
-    sys.exit(_carried_out(json.loads(line), told)) if line else os._exit(1)
+    if line:
+        _carry_out(json.loads(line), told)
+    os._exit(0 if line else 1)
 
 
-def _carried_out(order: dict[str, Any], told: IO[str]) -> int:
+def _carry_out(order: dict[str, Any], told: IO[str]) -> None:
     sys.path[:] = order["path"]
     last_s = -TELL_S
 
     def tell(share: float, words: str) -> None:
         nonlocal last_s
-        if time.monotonic() - last_s >= TELL_S:
+        if time.monotonic() - last_s >= TELL_S and not told.closed:
             last_s = time.monotonic()
             send({"going": [share, words]})
 
@@ -52,10 +57,16 @@ def _carried_out(order: dict[str, Any], told: IO[str]) -> int:
 
         done = carry_out(Job(**order["job"]), Path(order["runs"]), tell)
         send({"done": vars(done)})
-    except Exception as problem:
-        traceback.print_exc()
-        send({"failed": f"{type(problem).__name__}: {problem}"})
-    return 0
+    except BaseException as problem:  # also of what was asked to end
+        send({"failed": f"{type(problem).__name__}: {problem}", "refused": _refused(problem)})
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exc()
+
+
+def _refused(problem: BaseException) -> bool:
+    """Whether it is the job's settings or data that are wrong, which they are at every try."""
+    errors = sys.modules.get("labonn.errors")
+    return errors is not None and isinstance(problem, (errors.BenchFileError, errors.DataError, errors.ProcedureError))
 
 
 def _end_with_parent(asked: IO[str]) -> None:

@@ -23,6 +23,7 @@ from labonn.sweeps.sweep import Failure, Told
 
 OWN = "local"
 CONNECT_S = 5.0
+LOGGERS = ("distributed", "distributed.client")  # the second has a level of its own
 WORKERS_S = 15.0  # without any worker, at first or later, until a sweep ends
 LOOK_S = 1.0
 END_S = 15.0  # for the jobs of a cluster of our own
@@ -50,7 +51,8 @@ class DaskRunner:
             raise SweepError(f"--workers {workers}: at least 1")
         if address != OWN and workers is not None:
             raise SweepError(f"--workers {workers}: the cluster at {address} has its own; without --scheduler they are on this computer")
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say comes as errors of ours
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what it has to say comes as errors of ours
         self._store, self._address, self._topic = store, address, f"labonn-{uuid.uuid4().hex}"
         self._news, self._jobs = queue.SimpleQueue[Any](), dict[str, Job]()
         self._futures, self._checked = dict[Any, Job](), set[str]()
@@ -128,7 +130,7 @@ class DaskRunner:
             return
         self._checked.add(str(about))
         for worker, problem in self._client.run(dask_worker.missing, about, on_error="return").items():
-            if problem:
+            if problem and not isinstance(problem, OSError):  # or the worker was lost, which is seen at its jobs
                 raise SweepError(f"worker {worker}: {problem}")
 
     def _heard(self, event: tuple[float, Any]) -> None:
@@ -154,10 +156,10 @@ class DaskRunner:
         return None
 
     def _ended(self, future: Any) -> Told:
-        job = self._futures.pop(future)
-        self._jobs.pop(job.key, None)
         if future.cancelled() or self._client.status != "running":
             raise self._lost()
+        job = self._futures.pop(future)
+        self._jobs.pop(job.key, None)
         try:
             sent = future.result(timeout=60)
         except Exception as problem:  # of whatever kind: a worker that was lost, or could not even read the task
@@ -169,7 +171,7 @@ class DaskRunner:
             raise self._store.trouble(self._store.tried(job), problem) from problem
         if sent.done is not None:
             return Told(job, 1.0, done=sent.done)
-        return Told(job, failure=Failure(job, sent.failed, str(self._store.log(job)) if sent.folder else ""))
+        return Told(job, failure=Failure(job, sent.failed, str(self._store.log(job)) if sent.folder else "", sent.refused))
 
     def _lost(self) -> SweepError:
         return SweepError(f"--scheduler {self._address}: the connection is lost; what is finished is kept, the same command goes on")

@@ -32,12 +32,13 @@ class Sent:
     """What comes back of a job.
 
     Attributes:
-        done: or None. failed: why it is not. folder: its run folders and log, packed.
+        done: or None. failed: why it is not. folder: its run folders and log, packed. refused: as a Failure is.
     """
 
     done: Done | None
     failed: str
     folder: bytes
+    refused: bool = False
 
 
 def code() -> dict[str, str]:
@@ -81,7 +82,7 @@ def carry_out(fields: Mapping[str, Any], client: Mapping[str, str], topic: str) 
     try:
         last = _followed(job, scratch / RUNS, worker, topic)
         failed = "" if last.failure is None else f"{here}: {last.failure.told}"
-        return Sent(last.done, failed, packed(scratch / RUNS))
+        return Sent(last.done, failed, packed(scratch / RUNS), last.failure is not None and last.failure.refused)
     except OSError as problem:
         return Sent(None, f"{here}: {problem}", b"")
     finally:

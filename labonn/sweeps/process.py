@@ -37,7 +37,7 @@ class Process:
 
     def __init__(self, job: Job, runs: Path, log: Path, hear: Callable[[Told], None]) -> None:
         self.job, self.log, self._hear = job, log, hear
-        order = json.dumps({"job": asdict(job), "runs": str(runs), "path": sys.path})
+        order = _order(job, runs)
         command = [sys.executable, "-u", "-P", child.__file__]
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,8 @@ class Process:
         if "done" in last:
             self._hear(Told(self.job, 1.0, done=Done(**last["done"])))
         else:
-            self._hear(Told(self.job, failure=Failure(self.job, last.get("failed") or ended(code), str(self.log))))
+            why = last.get("failed") or ended(code)
+            self._hear(Told(self.job, failure=Failure(self.job, why, str(self.log), bool(last.get("refused")))))
 
     def ask_to_end(self) -> None:
         """By SIGTERM, which a run takes as the wish to stop safely."""
@@ -95,6 +96,13 @@ class Process:
         with contextlib.suppress(OSError):
             self._process.kill()
         self._listener.join()
+
+
+def _order(job: Job, runs: Path) -> str:
+    try:
+        return json.dumps({"job": asdict(job), "runs": str(runs), "path": sys.path})
+    except (TypeError, ValueError) as problem:
+        raise SweepError(f"job {job.title or job.work}: places, title and cost are plain values: {problem}") from problem
 
 
 def end(processes: Iterable[Process]) -> None:

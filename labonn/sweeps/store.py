@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,17 +28,19 @@ class Outcome:
 
     Attributes:
         result: plain values, as the work returned them. run: folder of the run that has it all, or None. seconds: that it took.
+        kept: file that says so.
     """
 
     result: Mapping[str, Any]
     run: Path | None
     seconds: float
+    kept: Path = Path("its file in jobs")
 
     def arrays(self, name: str) -> dict[str, Any]:
         """The arrays of <name>.npz in the run's folder.
 
         Raises:
-            SweepError: the folder, or the file, is gone.
+            SweepError: the folder, or the file, is gone or broken.
         """
         import numpy as np
 
@@ -45,8 +48,9 @@ class Outcome:
         try:
             with np.load(path) as found:
                 return dict(found)
-        except OSError as problem:
-            raise SweepError(f"{path}: {problem.strerror or problem}; remove its file in jobs, and the job is done again") from problem
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+            told = getattr(problem, "strerror", None) or problem
+            raise SweepError(f"{path}: {told}; remove {self.kept}, and the job is done again") from problem
 
 
 class Store:
@@ -66,16 +70,18 @@ class Store:
         """What that job has given; None: it is not finished here.
 
         Raises:
-            SweepError: its file is broken.
+            SweepError: its file is broken, or cannot be read.
         """
         path = self._path(job)
         try:
             kept = json.loads(path.read_bytes())
             run = None if kept["run"] is None else self.runs / kept["run"]
-            return Outcome(dict(kept["result"]), run, float(kept["seconds"]))
-        except FileNotFoundError:
+            return Outcome(dict(kept["result"]), run, float(kept["seconds"]), path)
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except OSError as problem:
+            raise SweepError(f"{path}: cannot be read: {problem.strerror or problem}") from problem
+        except (ValueError, KeyError, TypeError) as problem:
             raise SweepError(f"{path}: no result of a job ({problem}); remove it, and the job is done again") from problem
 
     def claim(self, job: Job) -> bool:
@@ -134,11 +140,11 @@ class Store:
             run = None if run is None else names.get(run, run)
             kept = plain({**about, "run": run, "result": result})
             self._jobs.mkdir(parents=True, exist_ok=True)
-            _write(self._path(job), json.dumps(kept, indent=1, allow_nan=False, ensure_ascii=False).encode())
+            write(self._path(job), json.dumps(kept, indent=1, allow_nan=False, ensure_ascii=False).encode(errors="surrogatepass"))
         except OSError as problem:
             raise self.trouble(self._path(job), problem) from problem
         self.forget(job)
-        return Outcome(kept["result"], None if run is None else self.runs / run, seconds)
+        return Outcome(kept["result"], None if run is None else self.runs / run, seconds, self._path(job))
 
     def _moved(self, job: Job) -> dict[str, str]:
         """Names of the try's run folders -> their names among the others."""
@@ -179,8 +185,12 @@ def _move(folder: Path, target: Path) -> str:
     raise AssertionError
 
 
-def _write(path: Path, content: bytes) -> None:
-    """As labonn.plotting.files does, whose advice is for figures."""
+def write(path: Path, content: bytes) -> None:
+    """As labonn.plotting.files does, whose advice is for figures.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
     from labonn.plotting.files import write_whole
 
     try:

@@ -17,11 +17,12 @@ LOOK_S = 1.0  # from one look at jobs that another sweep has to the next
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed at every try. told: by the last one. log: where all that it said is."""
+    """A job that failed at every try. told: by the last one. log: where all that it said is. refused: it cannot be done as it is set."""
 
     job: Job
     told: str
     log: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class _Sweep:
         job, done = news.job, news.done
         if done is not None:
             self.outcomes[job] = self._store.keep(job, done.result, done.run, done.seconds, done.where)
-        elif news.failure is not None and self._tried[job] < self._tries:
+        elif news.failure is not None and not news.failure.refused and self._tried[job] < self._tries:
             news = replace(news, again=True)
             self._waiting.append(job)
         elif news.failure is not None:

@@ -82,7 +82,8 @@ class Watching:
             left = self._left(", ") if self._mode == "plain" else ""
             self._say(f"{self._place()} {named(news.job)}: {clock(news.done.seconds)}{_accuracy(news.done.result)}{left}")
         elif news.failure is not None:
-            then = "it is tried again" if news.again else f"given up; see {news.failure.log}"
+            given_up = f"given up; see {news.failure.log}" if news.failure.log else "given up"
+            then = "it is tried again" if news.again else given_up
             self._say(f"{self._place()} {named(news.job)}: failed: {news.failure.told}; {then}")
         self._look()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from labonn.errors import ProcedureError
 from labonn.sweeps import Task
 
 
@@ -38,6 +41,43 @@ def raises(task: Task) -> dict[str, Any]:
     (task.runs / "begun").mkdir()
     print("no luck today")
     raise ValueError("a mirror fell")
+
+
+def refuses(task: Task) -> dict[str, Any]:
+    """Cannot be done with these settings."""
+    _note(task)
+    raise ProcedureError("--hidden 0: at least 1")
+
+
+def fills_the_disk(task: Task) -> dict[str, Any]:
+    """Finds no space left, and neither does its log."""
+    _note(task)
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def names(task: Task) -> dict[str, Any]:
+    """Returns `run` and `folders` as its settings have them."""
+    return dict(task.job.settings)
+
+
+def leaves_something(task: Task) -> dict[str, Any]:
+    """Done, but with a thread, and where there is such a thing a forked process, that would go on for long."""
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    if hasattr(os, "fork") and (pid := os.fork()):
+        return {"left": pid}
+    time.sleep(60)
+    os._exit(0)
+
+
+def asked_to_end(task: Task) -> dict[str, Any]:
+    """As by somebody who does not want its run any more."""
+    from labonn.cli.stopping import stoppable
+
+    with stoppable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    return {}
 
 
 def killed(task: Task) -> dict[str, Any]:

@@ -138,6 +138,17 @@ def test_data_that_a_worker_does_not_have_is_told_with_worker_path_and_option(sc
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_lost_just_when_it_is_asked_for_its_data_ends_no_sweep(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with worker(scheduler, tmp_path / "a"):
+        store = Store(tmp_path / "out")
+        runner = DaskRunner(store, scheduler)
+        monkeypatch.setattr(runner._client, "run", lambda *_, **__: {"tcp://10.0.0.9:1": OSError("in <TCP>: Stream is closed")})
+        assert not swept(runner, store, *drawn(1)).failures
+
+
+@pytest.mark.slow
 def test_workers_with_another_labonn_are_refused(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = dask_worker.told(dask_worker.code())
     with worker(scheduler, tmp_path / "a"):
@@ -148,7 +159,17 @@ def test_workers_with_another_labonn_are_refused(scheduler: str, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_a_lost_scheduler_ends_the_sweep_with_what_is_finished_kept(tmp_path: Path) -> None:
+def test_a_job_that_refuses_its_settings_is_not_tried_again_by_any_worker(scheduler: str, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with worker(scheduler, tmp_path / "a"):
+        store = Store(tmp_path / "out")
+        found = swept(DaskRunner(store, scheduler), store, Job("sweep_work:refuses", {}, 0, {"notes": str(notes)}))
+    assert found.failures[0].told.endswith("ProcedureError: --hidden 0: at least 1")
+    assert len(notes.read_text().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_ends_the_sweep_with_what_is_finished_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store, jobs = Store(tmp_path / "out"), drawn(3, seconds=1.0)
     with started("scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard") as process:
         address = said(process, r"Scheduler at:\s+(\S+)")[1]
@@ -159,6 +180,8 @@ def test_a_lost_scheduler_ends_the_sweep_with_what_is_finished_kept(tmp_path: Pa
             with pytest.raises(SweepError, match="the connection is lost; what is finished is kept"):
                 swept(runner, store, *jobs, Job("sweep_work:forever", {}, cost=0.1))
     assert any(store.find(job) for job in jobs)
+    assert not list((tmp_path / "out" / "tries").iterdir())
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -116,6 +117,56 @@ def test_a_job_that_raises_and_one_that_is_killed_are_told_with_their_logs_and_t
     assert "drawing" in (tmp_path / f"out/logs/{good.key}.txt").read_text()
 
 
+def test_a_job_that_refuses_its_settings_is_not_tried_again(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    found = swept(tmp_path / "out", job("refuses", places={"notes": str(notes)}))
+    (failure,) = found.failures
+    assert (failure.told, failure.refused) == ("ProcedureError: --hidden 0: at least 1", True)
+    assert "Traceback" in Path(failure.log).read_text()
+    assert len(notes.read_text().splitlines()) == 1, "one try"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_at_a_job_is_told_even_if_its_log_is_on_it(tmp_path: Path) -> None:
+    (failure,) = swept(tmp_path, job("fills_the_disk")).failures
+    assert failure.told == "OSError: [Errno 28] No space left on device"
+
+
+@pytest.mark.parametrize("settings", [{"run": ["one"]}, {"run": "/tmp/one"}, {"run": 3}, {"folders": 3}, {"folders": ["one", 2]}])
+def test_a_result_that_names_no_run_folders_where_it_should_fails_its_job_only(settings: dict[str, Any], tmp_path: Path) -> None:
+    wrong, good = job("names", settings=settings), job("drawn")
+    found = swept(tmp_path, wrong, good)
+    assert list(found.outcomes) == [good]
+    assert f"SweepError: the result of the work '{HERE}:names': `run` is the name of a run folder" in found.failures[0].told
+
+
+def test_a_job_that_is_asked_to_end_says_by_what(tmp_path: Path) -> None:
+    (failure,) = swept(tmp_path, job("asked_to_end")).failures
+    assert failure.told == "Stopped: SIGTERM"
+
+
+def test_places_that_are_no_texts_are_an_error_of_their_job(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"job four: places, title and cost are plain values: Object of type \w+ is not JSON"):
+        swept(tmp_path, job("drawn", title="four", places={"notes": tmp_path}))
+
+
+def test_a_sweep_does_not_wait_for_what_a_job_has_left_behind(tmp_path: Path) -> None:
+    begun_s = time.monotonic()
+    found = swept(tmp_path, job("leaves_something"))
+    took_s = time.monotonic() - begun_s
+    (outcome,) = found.outcomes.values()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(outcome.result["left"], signal.SIGKILL)
+    assert took_s < 30
+
+
+def test_letters_that_no_file_can_have_are_kept(tmp_path: Path) -> None:
+    """As paths have them that are not of this encoding."""
+    found = swept(tmp_path, job("names", settings={"place": "d\udcff"}))
+    assert [one.result for one in found.outcomes.values()] == [{"place": "d\udcff"}]
+    assert swept(tmp_path, *found.outcomes).outcomes == found.outcomes
+
+
 def test_what_fails_once_is_tried_again(tmp_path: Path) -> None:
     found = swept(tmp_path / "out", job("second_time", places={"notes": str(tmp_path / "notes")}))
     assert [one.result for one in found.outcomes.values()] == [{"tries": 2}]
@@ -164,6 +215,19 @@ def test_a_broken_result_is_an_error_that_says_what_to_remove(tmp_path: Path) ->
         path.write_text(text)
         with pytest.raises(SweepError, match=rf"{path.name}: no result of a job .*; remove it, and the job is done again"):
             swept(tmp_path, job("drawn"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK", b"no arrays at all"])
+def test_arrays_that_are_gone_or_broken_are_told_with_the_file_to_remove(content: bytes | None, tmp_path: Path) -> None:
+    one = job("drawn")
+    swept(tmp_path, one)
+    found = Store(tmp_path).find(one)
+    assert found is not None
+    path = (found.run or Path()) / "weights.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SweepError, match=rf"{path}: .*; remove {tmp_path}/jobs/{one.key}\.json, and the job is done again"):
+        found.arrays("weights")
 
 
 def test_a_full_disk_is_an_error_and_the_job_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

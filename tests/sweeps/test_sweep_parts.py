@@ -117,6 +117,14 @@ def test_a_sweep_tells_on_plain_lines_what_is_done_and_what_failed() -> None:
     assert (watching.finished, watching.failed) == (3, 1)
 
 
+def test_a_failure_without_a_log_leads_to_none() -> None:
+    lines, job = io.StringIO(), Job("m:f", {}, title="Fig. 3")
+    with Watching("reproduce", stream=lines) as watching:
+        watching.begun([job], 0)
+        watching.told(Told(job, failure=Failure(job, "KilledWorker: it died")))
+    assert lines.getvalue().splitlines()[-1] == "reproduce: 1/1 Fig. 3, seed 0: failed: KilledWorker: it died; given up"
+
+
 def test_a_quiet_sweep_says_nothing() -> None:
     lines, job = io.StringIO(), Job("m:f", {})
     with Watching("reproduce", "quiet", lines) as watching:

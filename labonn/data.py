@@ -83,8 +83,9 @@ def picked(data: DataSet, pixels: int) -> DataSet:
     if every == 1:
         return data
     index = (rows[:, None] * data.cols + cols).ravel()
-    parts = {name: np.ascontiguousarray(getattr(data, name)[:, index]) for name in ("train_images", "test_images")}
-    return replace(data, **parts, name=f"{data.name}, every {every}th pixel", rows=len(rows), cols=len(cols))
+    train, test = (np.ascontiguousarray(images[:, index]) for images in (data.train_images, data.test_images))
+    name = f"{data.name}, every {every}th pixel"
+    return replace(data, train_images=train, test_images=test, name=name, rows=len(rows), cols=len(cols))
 
 
 def split_validation(data: DataSet, seed: int = 0) -> tuple[Sample, Sample]:

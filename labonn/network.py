@@ -109,16 +109,16 @@ class Network:
         self.feedback_level = min(1.0, self.optics.probe / (self.optics.feedback * max(largest, 1e-6)))
         self._feedback = None
 
-    def feedback_bank(self) -> Bank:
+    def feedback_bank(self) -> Floats:
         """(2, 1) volts of the feedback modulator, for errors of either sign; the same array until the level is fitted anew."""
         if self._feedback is None or self._feedback.dtype != self.dtype:
             self._feedback = self.feedback_volts(np.array([1.0, -1.0]))
         return self._feedback
 
-    def feedback_volts(self, levels: Floats) -> Bank:
+    def feedback_volts(self, levels: Floats) -> Floats:
         """(n, 1) volts of the feedback modulator for fields of so many feedback levels, within its limits."""
-        fields = (self.feedback_level * np.asarray(levels)).astype(self.dtype)[:, None]
-        volts = self.optics.modulator.volts(fields)
+        fields: Floats = (self.feedback_level * np.asarray(levels)).astype(self.dtype)[:, None]
+        volts: Floats = self.optics.modulator.volts(fields)
         return self.specs["feedback"].clip(volts + volts.dtype.type(self.feedback_zero_v)) if self.feedback_zero_v else volts
 
     def move_feedback(self, volts: float) -> None:

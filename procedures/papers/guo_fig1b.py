@@ -63,8 +63,8 @@ def rows(choices: Choices, found: Found) -> list[Row]:
     pairs = zip(*(accuracies(trained[kind]) for kind in ("interference", "digital")), strict=False)
     off = [one - two for one, two in pairs]
     told = "interference less computed, the same seed"
-    about = {"by": guo.IDEAL, "data": data_of(trained["digital"]), "remark": "Eq. 7: both are z - t"}
-    table.append(Row(told, off, "points", higher=None, **about))
+    data = data_of(trained["digital"])
+    table.append(Row(told, off, "points", by=guo.IDEAL, data=data, higher=None, remark="Eq. 7: both are z - t"))
     for bench, words in BENCHES.items():
         outcomes = found.get(bench, ())
         about: dict[str, Any] = {

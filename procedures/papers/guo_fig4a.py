@@ -55,8 +55,8 @@ def cases(choices: Choices) -> dict[str, list[Job]]:
         found[f"{CURVE}{depth:g}"] = in_twin(images, title, DEEP, ["absorber", depth], seeds, epochs_at(choices, depth))
     if not choices.quick:
         for case, (start, derivative, words) in STARTS.items():
-            title, how = f"{SOURCE}: alpha0 = {DEEP_DEPTH:g}, {words}", {"start": start, "derivative": derivative}
-            found[case] = in_twin(images, title, DEEP, ["absorber", DEEP_DEPTH], seeds, epochs, **how)
+            title, cell = f"{SOURCE}: alpha0 = {DEEP_DEPTH:g}, {words}", ["absorber", DEEP_DEPTH]
+            found[case] = in_twin(images, title, DEEP, cell, seeds, epochs, start=start, derivative=derivative)
     return found
 
 

@@ -84,8 +84,6 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
             errors = np.hypot(noise_of(some, "test_deviation").mean(axis=0), means.std(axis=0, ddof=1) if len(some) > 1 else 0.0)
             left.errorbar(sigmas, means.mean(axis=0), errors, **style_of(place), marker="o", capsize=2, label=told)
     left.set(title="trained, then disturbed", xlabel="noise on theta (rad)", ylabel="test accuracy (%)", ylim=(0, 100))
-    if left.get_legend_handles_labels()[0]:
-        left.legend(loc="upper right")
     have = [offset for offset in offsets(choices) if found.get(_off(offset))]
     values = [percent(found[_off(offset)]) for offset in have]
     spread = [float(np.std(some, ddof=1)) if len(some) > 1 else 0.0 for some in values]
@@ -93,6 +91,9 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     right.set(title="disturbed, then trained", xlabel="offsets of theta (rad)")
     for axes in (left, right):
         axes.axvline(LIMIT, color=FAINT, ls=":", lw=0.9)
+    handles, labels = left.get_legend_handles_labels()
+    if handles:  # where there is room
+        right.legend(handles, labels, loc="lower right", title="on the left")
     left.annotate("0.01 rad", (LIMIT, 4), color=FAINT, xytext=(3, 0), textcoords="offset points")
     return drawn
 

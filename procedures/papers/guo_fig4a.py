@@ -143,7 +143,8 @@ def _awake(outcomes: Sequence[Outcome]) -> str:
     first = sorted(int(some[0]) + 1 for some in above if some.size)
     if not first or len(first) < len(above):
         return ""
-    return f", above {LEARNING} % after {' to '.join(dict.fromkeys(f'{edge}' for edge in (first[0], first[-1])))} epochs"
+    words = " to ".join(dict.fromkeys(f"{edge}" for edge in (first[0], first[-1])))
+    return f", above {LEARNING} % after {words} epoch{'' if words == '1' else 's'}"
 
 
 def curve(choices: Choices, found: Found) -> dict[float, list[float]]:

@@ -97,11 +97,11 @@ def _cycle(colours: tuple[str, ...]) -> Any:
 
 
 def style_of(place: int) -> dict[str, Any]:
-    """Colour and dashes of the line of that number, as the style that is looked through has them."""
+    """Colour and dashes of the line of that number, as the style looked through has them; a colour that returns has other dashes."""
     import matplotlib
 
     colours = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
-    return {"color": colours[place % len(colours)], "linestyle": DASHES[place % len(DASHES)]}
+    return {"color": colours[place % len(colours)], "linestyle": DASHES[(place + place // len(colours)) % len(DASHES)]}
 
 
 def colour(wanted: str) -> str:

@@ -129,5 +129,5 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
         one.axvline(0, color=FAINT, lw=0.6)
         ends = ", ".join(f"{what} {told(accuracies(some))} %" for what, some in (("none", none), ("all", whole)) if some)
         one.set(xlabel="points of test accuracy", title=f"{words}\n{ends}")
-    legend_there(axes[-1], "best")  # of both: without settled parts its marks would look like numbers in the other
+    legend_there(axes[-1], "center")  # of both: without settled parts its marks would look like numbers in the other
     return made

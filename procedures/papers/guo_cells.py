@@ -12,7 +12,7 @@ from labonn.reproduce.experiment import Found
 from labonn.sweeps import Job
 from procedures.papers import guo
 from procedures.papers.guo_drawing import draw_bands
-from procedures.papers.guo_points import draw_lines, legend_over, legend_there
+from procedures.papers.guo_points import draw_lines, legend_over
 from procedures.papers.guo_reading import accuracies, course
 from procedures.papers.guo_trainings import mnist, off, on_bench, reached
 
@@ -88,5 +88,6 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     curves = {f"{told}, {kind}": f"{cell} {kind}" for cell, told in CELLS.items() for kind in ("optical", "corrected")}
     draw_bands(learning, {words: [course(one) for one in found.get(case, ())] for words, case in curves.items()})
     learning.set(xlabel="epoch", ylabel="validation accuracy (%)")
-    legend_there(learning, "best")
+    if learning.get_legend_handles_labels()[0]:
+        learning.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return made

@@ -89,10 +89,12 @@ def cnn_figure(choices: Choices, data: Set, found: Found, look: Look) -> Any:
     cases = [case for case in nets_of(choices, data) if found.get(case)]
     if not cases:
         return None
-    made = new_figure(look, 0.36)
+    made = new_figure(look, 0.42)
     learning, errors = made.subplots(1, 2, width_ratios=(1, 1.1))
     named = {_name(case): [course(one) for one in found[case]] for case in cases if case in (*OPTICAL, *DIGITAL)}
     draw_bands(learning, named)
+    if learning.get_legend_handles_labels()[0]:
+        learning.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     learning.set(xlabel="epoch", ylabel="validation accuracy (%)", title=data.told)
     wrong = [[100 - number for number in accuracies(found[case])] for case in cases]
     known = dict(data.paper)

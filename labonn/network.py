@@ -116,10 +116,10 @@ class Network:
         return self._feedback
 
     def feedback_volts(self, levels: Floats) -> Floats:
-        """(n, 1) volts of the feedback modulator for fields of so many feedback levels, within its limits."""
+        """(n, 1) volts of the feedback modulator for fields of so many feedback levels; beyond its limits the bench refuses them."""
         fields: Floats = (self.feedback_level * np.asarray(levels)).astype(self.dtype)[:, None]
         volts: Floats = self.optics.modulator.volts(fields)
-        return self.specs["feedback"].clip(volts + volts.dtype.type(self.feedback_zero_v)) if self.feedback_zero_v else volts
+        return volts + volts.dtype.type(self.feedback_zero_v)
 
     def move_feedback(self, volts: float) -> None:
         """The feedback modulator is dark so many volts above where it was believed to be."""

@@ -111,8 +111,9 @@ def check(args: argparse.Namespace) -> None:
             raise ProcedureError(f"--{name.replace('_', '-')} {value}: more than 0 is wanted")
     if args.simulate and args.bench is not None:
         raise ProcedureError("--simulate is for the procedure's own benches; write the settings into the bench file")
-    load(args.data)
-    if args.bench is None:
+    if args.bench is not None:
+        load(args.data)
+    else:
         optics = ChipOptics.of(parse(bench_file(args), "bench.toml"))
         data = data_of(args, optics)
         pooled(data.train_images[:1], data.rows, data.cols, optics.design.sizes[0])

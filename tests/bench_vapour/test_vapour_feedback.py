@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labonn.errors import LimitError
 from labonn.targets import measure_zero
 
 SIZES, DEPTH = (12, 6, 5, 3), 4.0
@@ -63,7 +64,8 @@ def test_gradients_by_interference_need_the_zero(rig_of: Callable[..., Any]) -> 
     assert apart() < 0.5 < before
 
 
-def test_the_zero_stays_within_the_modulators_limits(rig_of: Callable[..., Any]) -> None:
-    network = rig_with(rig_of, 0.0).network
-    network.move_feedback(100.0)
-    assert network.feedback_volts(np.array([1.0, -1.0])).max() <= network.specs["feedback"].upper[0]
+def test_a_zero_beyond_the_modulators_limits_is_refused_and_never_cut_off(rig_of: Callable[..., Any]) -> None:
+    rig = rig_with(rig_of, 0.0)
+    rig.network.move_feedback(100.0)
+    with pytest.raises(LimitError, match="feedback"):
+        rig.step("optical", "optical", ROWS)

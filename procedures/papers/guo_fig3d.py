@@ -148,5 +148,5 @@ def figure(choices: Choices, found: Found, look: Look) -> Any:
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(top=2 * float(np.nanmax(lost, initial=5.0)))
-    axes.legend(loc="upper left", framealpha=1, frameon=True, edgecolor="none")
+    axes.legend(loc="lower right")
     return made
